@@ -11,9 +11,11 @@ from skedastic.pipeline import compared
 from skedastic.pipeline.steps import train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
 from skedastic.runs.seeds import SeedOutcome
+from skedastic.settings.config import Config
 from skedastic.settings.reading import read
 from skedastic.training.stage import StageRun
 from tests.support.command_line import TINY, refusal, run
+from tests.support.methods import dataset
 from tests.support.refusals import check_refusal
 
 COMPARED = (
@@ -70,7 +72,7 @@ def test_one_that_was_interrupted_has_the_same_figures_in_the_end(
     assert status == 130
     assert "skedastic compare --resume out" in err
     assert not Path("out").exists()
-    done = {path.name for path in Path("out.unfinished/seeds").glob("*.json")}
+    done = {path.name for path in Path("out.unfinished/seeds").glob("?.json")}
     assert done == {f"{seed}.json" for seed in range((nth - 1) // 2)}
     error = refusal(capsys, *COMPARED, *ONE, "--out", "out")
     check_refusal(error, "--out", "out", rule="go on with --resume out")
@@ -119,6 +121,61 @@ def test_what_a_resume_is_refused(here, capsys: pytest.CaptureFixture[str], monk
     assert not Path("out.unfinished").exists()
 
 
+def interrupted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a comparison that was interrupted in its second seed, after the first method."""
+    with monkeypatch.context() as within:
+        within.setattr(compared, "train_and_evaluate", Stop(train_and_evaluate, 4))
+        assert run(capsys, *COMPARED, *ONE, "--out", "out")[0] == 130
+    return Path("out.unfinished")
+
+
+@pytest.mark.slow
+def test_seeds_of_other_data_are_not_mixed(here, capsys, monkeypatch) -> None:
+    kept, table = interrupted(capsys, monkeypatch), Path("good.csv").read_text()
+    lines = table.splitlines(keepends=True)
+    Path("good.csv").write_text("".join([lines[0], *reversed(lines[1:])]))
+    error = refusal(capsys, "compare", "--resume", "out", *ONE)
+    assert "the data are not those of the seeds that are done" in error.rule
+    assert (kept / "seeds" / "0.json").exists()
+    Path("good.csv").write_text(table)
+    assert run(capsys, "compare", "--resume", "out", *ONE)[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default:.*trained from the beginning", "default:.*was damaged")
+def test_a_damaged_checkpoint_costs_one_training_and_damaged_settings_are_mended(
+    whole, here, capsys, monkeypatch
+) -> None:
+    kept = interrupted(capsys, monkeypatch)
+    files = list(kept.glob("seeds/1/checkpoints/method_1*"))
+    assert files
+    for file in files:
+        data = bytearray(file.read_bytes())
+        data[-5] ^= 1
+        file.write_bytes(data)
+    (kept / "config.toml").write_text((kept / "config.toml").read_text()[:100])
+    status, out, err = run(capsys, "compare", "--resume", "out", *ONE)
+    assert status == 0
+    assert "it is trained from the beginning" in " ".join((out + err).split())
+    assert figures("out") == whole
+
+
+@pytest.mark.slow
+def test_what_is_not_ours_is_not_replaced(here, capsys, monkeypatch) -> None:
+    mine = interrupted(capsys, monkeypatch) / "seeds" / "1" / "thesis.tex"
+    mine.write_text("mine")
+    refusal(capsys, *COMPARED, *ONE, "--out", "out", "--force")
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", '{"seconds": {}}', "", "null"])
+def test_a_file_of_a_seed_may_hold_anything(text: str, tmp_path: Path) -> None:
+    done = DoneSeeds(tmp_path, Config(source="x.csv"), [dataset(8), dataset(4)])
+    (tmp_path / "seeds" / "0.json").write_text(text)
+    with pytest.warns(UserWarning, match="seed 0 is run again"):
+        assert done.read([0]) == []
+
+
 def test_nothing_is_left_where_no_seed_has_begun(here, capsys: pytest.CaptureFixture[str]) -> None:
     refusal(capsys, *COMPARED, "--focus", "nobody", "--out", "out")
     assert not any("out" in path.name for path in Path().iterdir())
@@ -130,7 +187,7 @@ def test_an_outcome_comes_back_as_it_was(here, capsys: pytest.CaptureFixture[str
     settings |= {"methods": ("erm", "har-auto", "auto"), "model": {"name": "mlp", "width": 8}}
     config = read(None, {**settings, "train": {"epochs": 2}})
     outcome = compared.compare_seed(config)
-    done = DoneSeeds(tmp_path / "kept", config)
+    done = DoneSeeds(tmp_path / "kept", config, [dataset(8), dataset(4)])
     done.write(outcome)
     (back,) = done.read([0, 1])
     assert back.to_dict() == outcome.to_dict()

@@ -132,7 +132,7 @@ def compare(
         tell(data, (), "")
     if checkpoints is None:
         return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
-    done = DoneSeeds(checkpoints, asked)
+    done = DoneSeeds(checkpoints, asked, [data.train, data.test])
     known, run = done.read(seeds_of(config)), partial(compare_seed, done=done)
     return Comparison(with_exact_names(config), run_seeds(run, config, jobs, progress, known, done.write))
 

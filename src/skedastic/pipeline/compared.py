@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
+from functools import partial
+from typing import TypeVar, get_args
 
 from skedastic.errors import UserError
 from skedastic.methods.auto import MOST_CLASSES
@@ -12,6 +15,7 @@ from skedastic.methods.bases.card import COLUMNS, GROUP_STATS, IMAGES, REAL_INPU
 from skedastic.methods.bases.method import Method
 from skedastic.methods.presets import presets
 from skedastic.methods.trees import are_quick, can_read_trees, places_read
+from skedastic.noise.estimate import Estimate
 from skedastic.pipeline.keep_features import keep_features
 from skedastic.pipeline.prepare import Data, network, open_data, settled
 from skedastic.pipeline.set_aside import without_gross_errors
@@ -22,8 +26,11 @@ from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
 from skedastic.settings.expression import name_and_settings
 from skedastic.settings.methods import compared_methods, the_criterion
+from skedastic.training.checkpoints import Checkpoints, Unusable
 from skedastic.training.engine import threads
 from skedastic.training.loop import make_task
+
+Outcome = TypeVar("Outcome")
 
 
 def compare_seed(config: Config, done: DoneSeeds | None = None) -> SeedOutcome:
@@ -38,20 +45,38 @@ def compare_seed(config: Config, done: DoneSeeds | None = None) -> SeedOutcome:
     data, make_net = without_gross_errors(config, data, bins_anew=False), network(config, data)
     with threads(config.training.threads):
         keep_features(config, data, make_net)
-    estimated = None if config.estimate.kind is None else estimate_noise(config, data, make_net, checkpoints=kept)
+    estimated: Estimate | None = None
+    if config.estimate.kind is not None:
+        estimated = or_anew(partial(estimate_noise, config, data, make_net, None), kept)
     data = data.regrouped(estimated)
     results, failed = dict[str, Result](), dict[str, str]()
     for i, (name, method) in enumerate(methods.items(), 1):
         try:
             of_method = None if kept is None else kept.of(f"method {i}")
-            results[name] = train_and_evaluate(
-                config, data, method, make_net, estimated, checkpoints=of_method, criterion=the_criterion(config)
-            )
+            run = partial(train_and_evaluate, config, data, method, make_net, estimated, None)
+            results[name] = or_anew(partial(run, criterion=the_criterion(config)), of_method)
         except UserError as error:
             if len(failed) + 1 == len(methods):
                 raise
             failed[name] = str(error)
     return SeedOutcome.of(config.seed, results, failed)
+
+
+def or_anew(run: Callable[[Checkpoints | None], Outcome], kept: Checkpoints | None) -> Outcome:
+    """Return what is trained from checkpoints; where they are damaged, with a warning, what is trained without.
+
+    Parameters
+    ----------
+    run : callable
+        From checkpoints, or None, to the outcome.
+    kept : Checkpoints or None
+        The checkpoints.
+    """
+    try:
+        return run(kept)
+    except Unusable as error:
+        warnings.warn(f"{error}; it is trained from the beginning", stacklevel=2)
+        return run(None)
 
 
 def with_all_methods(config: Config, data: Data) -> Config:

@@ -6,18 +6,62 @@ trained again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from skedastic.runs.folder import SEEDS
+from skedastic.data import Dataset
+from skedastic.errors import UserError
+from skedastic.runs.folder import ABOUT, SEEDS
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.runtime.durable import make_folder, replacing
+from skedastic.runtime.plain_files import json_value
 from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
-from skedastic.training.checkpoints import Checkpoints
+from skedastic.training.checkpoints import SETTINGS, Checkpoints
+from skedastic.training.fingerprint import alike, fingerprint
+
+
+def mend_settings(folder: Path) -> None:
+    """Write the settings of a comparison again, with a warning, where they are not as its seeds have them.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the comparison that is not whole.
+    """
+    about, path = _read_about(folder / SEEDS / f"{ABOUT}.json"), folder / SETTINGS
+    if about is None or (path.is_file() and path.read_bytes() == about["settings"].encode()):
+        return
+    with replacing(path) as part:
+        part.write_bytes(about["settings"].encode())
+    warnings.warn(f"{str(path)!r} was damaged, and is written again from the seeds beside it", stacklevel=2)
+
+
+def _read_about(path: Path) -> dict[str, Any] | None:
+    """Return what is known of a comparison; None where there is nothing, or it is damaged."""
+    try:
+        found = json_value(path.read_text("utf-8"), path.name)
+        return found if isinstance(found["settings"], str) and {"labels", "features"} <= found.keys() else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _about(config: Config, data: Sequence[Dataset]) -> dict[str, Any]:
+    """Return what tells a comparison and its data from others."""
+    digest = hashlib.blake2b(digest_size=8)
+    for dataset in data:
+        for tensor in (dataset.y, dataset.index, dataset.group):
+            digest.update(tensor.numpy().tobytes())
+    return {
+        "settings": to_toml(config),
+        "labels": digest.hexdigest(),
+        "features": [fingerprint(dataset.x) for dataset in data],
+    }
 
 
 class DoneSeeds:
@@ -29,17 +73,28 @@ class DoneSeeds:
         The folder of the comparison that is not whole yet. Created when the first is written.
     config : Config
         The settings of the comparison, as they were asked for.
+    data : sequence of Dataset
+        The training set and the test set of the first seed.
 
     Raises
     ------
     UserError
-        The folder is that of another comparison.
+        The folder is that of another comparison, or of one of other data.
     """
 
-    def __init__(self, folder: str | Path, config: Config) -> None:
+    def __init__(self, folder: str | Path, config: Config, data: Sequence[Dataset]) -> None:
         self.folder = Path(folder)
         make_folder(self.folder / SEEDS)
         Checkpoints(self.folder, settings=to_toml(config)).keep_settings()
+        about, now = self.folder / SEEDS / f"{ABOUT}.json", _about(config, data)
+        if not about.exists():
+            with replacing(about) as part:
+                part.write_text(json.dumps(now), "utf-8")
+            return
+        then = _read_about(about)
+        if then is None or then["labels"] != now["labels"] or not alike(now["features"], then["features"]):
+            rule = "the data are not those of the seeds that are done; give them back, or start again with --force"
+            raise UserError(rule, setting="checkpoints", value=str(folder), given=f"can't go on with {str(folder)!r}")
 
     def read(self, seeds: Sequence[int]) -> list[SeedOutcome]:
         """Return the outcomes of those of some seeds that are done. One that is damaged is passed over, with a warning.
@@ -78,7 +133,7 @@ class DoneSeeds:
         if not path.exists():
             return None
         try:
-            return SeedOutcome.from_dict(json.loads(path.read_text("utf-8")))
+            return SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             warnings.warn(f"{str(path)!r} is damaged ({error}); seed {seed} is run again", stacklevel=3)
             return None

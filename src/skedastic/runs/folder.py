@@ -38,27 +38,35 @@ ENCODER = "encoder.safetensors"  # the arrays of the encoder, where it has some
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
 UNFINISHED = ".unfinished"  # after the name of a run, of the folder that it is in until it is whole
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
-SEEDS = "seeds"  # folder of a comparison that is not whole
+SEEDS, ABOUT = "seeds", "about"  # folder of a comparison that is not whole; the name of the file that tells its data
 TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are written
 RUNS = Path("runs")  # the folder of the runs for which no other is named
 LONGEST_STEM = 100  # characters of a source's name in that of a folder
+OF_BEGUN = frozenset({LOCK, *(f"config.toml{end}" for end in (PART, ".changed", f".changed{PART}"))})  # beside settings
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
 def is_ours(folder: Path) -> bool:
     """Return whether skedastic wrote everything in a folder: a run, whole or not, or a comparison."""
     names = {path.name for path in folder.iterdir()}
-    checkpoints = folder / CHECKPOINTS
+    checkpoints, seeds = folder / CHECKPOINTS, folder / SEEDS
     if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".before", PART) for path in checkpoints.iterdir()):
         names.remove(CHECKPOINTS)
-    seeds = folder / SEEDS
-    if seeds.is_dir() and all(path.suffix in (".json", PART) or path.name.isdigit() for path in seeds.iterdir()):
+    if seeds.is_dir() and all(_is_of_a_seed(path) for path in seeds.iterdir()):
         names.remove(SEEDS)
     names -= {ENCODER, CLUSTERS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
-    begun = names - {LOCK, f"config.toml{PART}"}
-    is_run = begun == {"config.toml"} or (not begun and LOCK in names)
+    begun = names - OF_BEGUN
+    is_run = begun == {"config.toml"} or (not begun and LOCK in names and folder.name.endswith(UNFINISHED))
     is_run = is_run or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
+
+
+def _is_of_a_seed(path: Path) -> bool:
+    """Return whether skedastic wrote all that is at a path in the folder of a comparison's seeds."""
+    if path.is_dir():
+        return path.name.isdigit() and (is_ours(path) or not any(path.iterdir()))
+    name, _, ending = path.name.partition(".")
+    return (name == ABOUT or name.isdigit()) and ending in ("json", f"json{PART}")
 
 
 def free_folder(folder: str | Path, force: bool) -> Path:
@@ -153,14 +161,15 @@ def _made(usual: Path) -> Path:
 
 def has_seeds(folder: Path) -> bool:
     """Return whether the folder of a comparison that is not whole holds a seed that is done, or has checkpoints."""
-    return any(file.is_file() and file.suffix != PART for file in (folder / SEEDS).glob("**/*"))
+    files = (file for file in (folder / SEEDS).glob("**/*") if file.is_file() and file.suffix != PART)
+    return any(file.name != f"{ABOUT}.json" for file in files)
 
 
 def holds_nothing(folder: Path) -> bool:
     """Return whether a path is a folder without anything to go on with: a process was killed before there was some."""
     if not folder.is_dir():
         return False
-    begun = {LOCK, f"config.toml{PART}", CHECKPOINTS}
+    begun = {*OF_BEGUN, CHECKPOINTS}
     if (folder / SEEDS).is_dir() and not has_seeds(folder):
         begun |= {SEEDS, "config.toml"}
     files = (path for path in (folder / CHECKPOINTS).glob("*") if path.suffix != PART)

@@ -96,7 +96,9 @@ class SeedOutcome:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SeedOutcome:
-        """Return what `to_dict` described."""
+        """Return what `to_dict` described. Raises ValueError, LookupError or TypeError where it described nothing."""
+        if any(values[name].keys() != values["metrics"].keys() for name in ("strengths", "history", "seconds")):
+            raise ValueError("its figures are of different methods")
         return cls(
             **{
                 **values,

@@ -48,9 +48,11 @@ def resumable(folder: str | Path, *, force: bool = False, verb: str = "fit") -> 
     for file in (config, *(kept / CHECKPOINTS).glob("*")):
         check_regular(file)
     if kept.is_dir():
+        from skedastic.runs import done_seeds
         from skedastic.training.checkpoints import mend_settings
 
         mend_settings(kept)
+        done_seeds.mend_settings(kept)
     if not config.is_file():
         what = "comparison is there" if verb == "compare" else "run is there"
         again = "compare anew" if verb == "compare" else "fit it instead"
@@ -59,7 +61,7 @@ def resumable(folder: str | Path, *, force: bool = False, verb: str = "fit") -> 
         other = "fit" if verb == "compare" else "compare"
         raise _not_resumed(folder, f"this was a {other}; go on with: skedastic {other} --resume {folder}")
     if not config.read_bytes().strip():
-        rule = f"its settings are lost ({str(config)!r} is empty); fit it again with --out {folder} --force"
+        rule = f"its settings are lost ({str(config)!r} is empty); {verb} it again with --out {folder} --force"
         raise _not_resumed(folder, rule)
     return config
 

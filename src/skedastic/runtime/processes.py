@@ -8,6 +8,7 @@ depend. Any other `concurrent.futures.Executor`, such as that of a cluster, coul
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ from skedastic.runtime.signals import ENDING
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+LOOKS = 0.5  # seconds from one look at the parent to the next
 Warned = tuple[str, type[Warning]]
 
 
@@ -105,6 +107,14 @@ def _begin() -> None:
     """Set up a process that is ours alone."""
     torch.set_num_threads(1)
     keep_freed_memory()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent was killed: another may go on with what the parent began."""
+    while os.getppid() == parent:
+        time.sleep(LOOKS)
+    os._exit(1)
 
 
 @contextmanager

@@ -106,6 +106,10 @@ def _checksum(text: bytes) -> str:
     return f"{zlib.crc32(text):08x}"
 
 
+class Unusable(UserError):
+    """A checkpoint can't be resumed from."""
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """The state of a stage.
@@ -287,7 +291,7 @@ class Checkpoints:
         snapshot = self._read(stage, tensors=False)
         return snapshot is not None and (FAILED in snapshot.facts or snapshot.facts.get("epoch") == epochs)
 
-    def unusable(self, stage: str, reason: str) -> UserError:
+    def unusable(self, stage: str, reason: str) -> Unusable:
         """Return the error that says why a checkpoint can't be resumed from.
 
         Parameters
@@ -299,7 +303,7 @@ class Checkpoints:
         """
         path = str(self._path(stage))
         given = f"can't resume from the checkpoint {path!r}"
-        return UserError(f"{reason}; delete it, or start again", setting=path, given=given)
+        return Unusable(f"{reason}; delete it, or start again", setting=path, given=given)
 
     def _path(self, stage: str) -> Path:
         return self.folder / FOLDER / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self._name + stage)}{ENDING}"
