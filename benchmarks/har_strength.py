@@ -15,7 +15,8 @@ ones (those of `noise_estimate.py`); `--data ""` leaves the others out. --out ke
 same command then goes on from there, also in several processes with seeds of their own.
 
 The best of five by the test labels is best by luck too. So there is a second regret, without the luck: the best by one
-half of the test rows of each class, on the other half, and the same with the halves exchanged.
+half of the test rows of each class, on the other half, and the same with the halves exchanged. That best is a weaker
+one, so this regret is too low; the true one lies between both.
 
 Test labels are clean and have no say in any choice but "best of the grid". A data set whose file is absent is left out.
 One seed takes, on one core, half a minute for digits, 1 to 3 for tables and vectors, 5 to 8 for the two ResNets and

@@ -129,11 +129,11 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
 
 def _of_many_classes(probabilities: NDArray[Any], y: Integers, fold: Integers) -> TrueLabels:
     """Return the likely true classes without T; arguments as in `true_labels`."""
-    whole = likely_classes(probabilities, y, fold)
+    whole = likely_classes(probabilities, y)
     wrong_apart, uncertain_apart = whole.wrong.copy(), whole.uncertain.copy()
     for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
         rows = fold == k
-        own = likely_classes(probabilities[rows], y[rows], np.zeros(int(rows.sum()), dtype=np.int64))
+        own = likely_classes(probabilities[rows], y[rows])
         wrong_apart[rows], uncertain_apart[rows] = own.wrong, own.uncertain
     return TrueLabels(
         transitions=None,
