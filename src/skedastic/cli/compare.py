@@ -22,7 +22,7 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.errors import Interrupted, UserError, quoted
+from skedastic.errors import Diverged, Interrupted, UserError, quoted
 from skedastic.runs.folder import has_seeds
 from skedastic.runs.unfinished import kept_until_whole, resumable
 from skedastic.settings.trust import option_naming
@@ -120,6 +120,10 @@ def _way_on(kept: Path, way: str) -> Iterator[None]:
         if not has_seeds(kept):
             raise
         raise Interrupted(f"interrupted; go on with: {way}") from None
+    except Diverged as error:
+        raise error.adding(
+            "; a comparison keeps its settings, so compare anew, into another folder or with --force"
+        ) from None
     except UserError as error:
         if not has_seeds(kept):
             raise

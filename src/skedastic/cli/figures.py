@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from skedastic.evaluation.intervals import Interval
     from skedastic.noise.findings import Findings
 
+NARROW = 2.0  # points, an interval whose ends are written with a decimal
+
 
 def found_columns(metric: Metric, *, uncertain: bool = False) -> tuple[str, ...]:
     """Return the heads of the columns that `found` fills."""
@@ -60,7 +62,8 @@ def interval(mean: float, low: float | None, high: float | None, metric: Metric)
         return metric.text(mean)
     if not metric.percent:
         return f"{metric.text(mean)} ({to_digits(low, 3)}–{to_digits(high, 3)})"
-    return f"{mean * 100:.1f} ({low * 100:.0f}–{high * 100:.0f})"
+    digits = 0 if (high - low) * 100 >= NARROW else 1
+    return f"{mean * 100:.1f} ({low * 100:.{digits}f}–{high * 100:.{digits}f})"
 
 
 def over_seeds(row: dict[str, Any] | None, metric: Metric, signed: bool = False) -> str:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from skedastic.errors import UserError, check_choice
 from skedastic.runs.folder import written_file
+from skedastic.training.tensor_files import save_tensors
 
 Format = Literal["torch-export", "onnx", "safetensors"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -149,7 +150,7 @@ def _onnx(net: nn.Module, x: Tensor, path: Path, about: str) -> Run:
 
 def _safetensors(net: nn.Module, x: Tensor, path: Path, about: str) -> Run:
     tensors = {k: v.clone(memory_format=torch.contiguous_format) for k, v in net.state_dict().items()}
-    save_file(tensors, path, metadata={ABOUT: about})
+    save_tensors(tensors, path, {ABOUT: about})
     again = copy.deepcopy(net)
     for parameter in again.parameters():
         torch.nn.init.zeros_(parameter)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor
 
 from skedastic.errors import UserError
@@ -199,7 +198,7 @@ class Checkpoints:
             self._write_settings()
             with replacing(path, before=_before(path)) as part:
                 write_tensors(snapshot.tensors, part, texts)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             warnings.warn(f"the checkpoint {str(path)!r} can't be written ({error}); training goes on", stacklevel=2)
         self._last = time.monotonic()
 

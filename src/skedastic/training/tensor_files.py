@@ -36,12 +36,20 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, texts: Mapping[str,
 
     Raises
     ------
-    OSError, SafetensorError
+    OSError
         The file can't be written.
     """
     own = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     texts = dict(texts or {})
-    save_file(own, path, metadata={**texts, CHECKSUM: f"{_of_texts(texts)} {checksum(own)}"})
+    save_tensors(own, path, {**texts, CHECKSUM: f"{_of_texts(texts)} {checksum(own)}"})
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path, texts: dict[str, str]) -> None:
+    """Write tensors on the CPU and texts as they are. Raises OSError where the file can't be written."""
+    try:
+        save_file(tensors, path, metadata=texts)
+    except SafetensorError as error:  # of a full disk too
+        raise OSError(str(error)) from None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -188,6 +188,8 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
     check_refusal(refusal(path, ignore=["label"]), "target", "label", rule="ignored at once")
     left = refusal(path, ignore=["age", "city", "member"])
     check_refusal(left, "people.csv", None, rule="no column is left to learn from")
+    pictures = write(tmp_path, "file,label\n" + "".join(f"img/{i}.png,{'ab'[i % 2]}\n" for i in range(40)), "p.csv")
+    check_refusal(refusal(pictures), "p.csv", None, rule="--image file reads the files that it names")
     pd.read_csv(path).to_parquet(tmp_path / "people.parquet")
     absent = refusal(tmp_path / "people.parquet", ignore=["agee"])
     check_refusal(absent, "people.parquet, column to ignore", "agee", rule="'age'")

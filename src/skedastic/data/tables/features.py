@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from mimetypes import guess_type
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,10 @@ def find_columns(
     if not columns.kinds:
         why = "; ".join(f"{w}: {_listed(c)}" for w, c in (("all cells the same", constant), ("names", names)) if c)
         left = f"no column is left to learn from{f' ({why})' if why else ''}"
-        way = f"; --text {names[0]} takes it as words" if names else ""
-        raise UserError(f"{left}; a feature needs at least two different values{way}", setting=table.file)
+        pictures = [name for name in names if _names_images(table.read(name))]
+        way = f"; --text {names[0]} takes it as words" if names else "; a feature needs at least two different values"
+        way = f"; --image {pictures[0]} reads the files that it names" if pictures else way
+        raise UserError(f"{left}{way}", setting=table.file)
     notes = {
         "left out, since every cell is the same": constant,
         "left out, since they name nearly every row (--categorical or --text takes them)": names,
@@ -108,6 +111,12 @@ def find_columns(
         for n in same
     ]
     return columns, tuple(said)
+
+
+def _names_images(cells: pd.Series) -> bool:
+    """Return whether the first cells of a column are names of image files."""
+    texts = [text for text in coded_texts(cells)[1][:FEW_CATEGORIES] if text]
+    return bool(texts) and all((guess_type(text)[0] or "").startswith("image/") for text in texts)
 
 
 def _with_thousands(columns: Columns) -> list[str]:
