@@ -89,7 +89,7 @@ def compare(
             rule = "a comparison goes on with its own settings, but for --jobs; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume, force=force, verb="compare"))
-    settings = settings_of(config_file, sets, given, preset)
+    settings = settings_of(config_file, sets, given, preset, resumed=resume is not None)
     early.check_methods(settings)
     with (
         _named_by(preset, settings),

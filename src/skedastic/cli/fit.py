@@ -104,7 +104,7 @@ def fit(
     elif finish:
         rule = "it ends a run that was interrupted; name that with --resume DIR"
         raise UserError(rule, setting="--finish", given="--finish")
-    settings = settings_of(config_file, sets, given)
+    settings = settings_of(config_file, sets, given, resumed=resume is not None)
     early.check_method(settings)
     with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
         console.reading(settings["source"], early.check_data(settings))
@@ -124,7 +124,7 @@ def fit(
 
 
 def _changed(config: Config, kept: Path) -> Config:
-    """Return the configuration of a run that goes on, with notes on what is other than before; keep it so."""
+    """Return the configuration that a run had, with what may be changed, and notes on that; keep it so."""
     from skedastic.settings.reading import read, to_toml
     from skedastic.training.checkpoints import change_settings
 
@@ -132,8 +132,9 @@ def _changed(config: Config, kept: Path) -> Config:
     values = {name: (getattr(before.train, name), getattr(config.train, name)) for name in CHANGEABLE}
     notes = [f"train.{name} was {old}, and {new} from a resume on" for name, (old, new) in values.items() if old != new]
     if not notes:
-        return config
-    config = replace(config, notes=(*config.notes, *notes))
+        return before
+    changed = replace(before.train, **{name: getattr(config.train, name) for name in CHANGEABLE})
+    config = replace(before, train=changed, notes=(*before.notes, *notes))
     change_settings(kept, to_toml(config))
     return config
 

@@ -147,7 +147,7 @@ class FiniteSteps:
         return len(self.bad) > self.allowed
 
     def go_on(self, bad: Iterable[BadStep]) -> None:
-        """Take over the steps that were left out before an interruption; so many are allowed, be the bound lower now."""
+        """Take over the steps that were left out before an interruption; so many are allowed, whatever the bound is."""
         self.bad = list(bad)
         self.allowed = max(self.allowed, len(self.bad))
         self._count.fill_(float(len(self.bad)))
