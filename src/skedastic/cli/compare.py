@@ -22,10 +22,10 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
+from skedastic.cli.trust import way_on
 from skedastic.errors import Interrupted, UserError, quoted
 from skedastic.runs.folder import has_seeds
 from skedastic.runs.unfinished import kept_until_whole, resumable
-from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
@@ -101,7 +101,7 @@ def compare(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        way = f"skedastic compare --resume {folder}{option_naming(config.model.name)}"
+        way = way_on("compare", folder, config.model.name)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, way):
             with console.progress() as progress:
                 comparison = pipeline.compare(

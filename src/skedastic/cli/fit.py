@@ -25,9 +25,9 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
+from skedastic.cli.trust import way_on
 from skedastic.errors import Diverged, Interrupted, UserError
 from skedastic.runs.unfinished import kept_until_whole, resumable
-from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best
@@ -113,7 +113,7 @@ def fit(
 
         config = build_config(settings)
         found = None if finish else Found(began)
-        again = f"skedastic fit --resume {folder}{option_naming(config.model.name)}"
+        again = way_on("fit", folder, config.model.name)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, again, found):
             if resume is not None:
                 config = _changed(config, kept)
@@ -214,8 +214,16 @@ def _way_on(kept: Path, way: str, found: Found | None) -> Iterator[None]:
             finish = f"; or take the best so far ({found.said}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
-        if not (kept / "config.toml").exists() or (isinstance(error, Diverged) and not error.stage):
-            raise
-        if isinstance(error, Diverged):
-            raise error.adding(f"; go on from the last checkpoint with: {way} --set train.lr=RATE") from None
-        raise error.adding(f" (checkpoints are in {str(kept)!r}: {way})") from None
+        raise error.adding(_after(error, kept, way)) from None
+
+
+def _after(error: UserError, kept: Path, way: str) -> str:
+    """Return what an error says of the checkpoints at its end; "" where there is nothing to say."""
+    is_kept, slower = (kept / "config.toml").exists(), "--set train.lr=RATE"
+    if not isinstance(error, Diverged):
+        return f" (checkpoints are in {str(kept)!r}: {way})" if is_kept else ""
+    if not error.stage:
+        return ""
+    if is_kept:
+        return f"; go on from the last checkpoint with: {way} {slower}"
+    return f"; nothing was kept; fit again with {slower}" if error.setting == "train.lr" else "; nothing was kept"

@@ -14,9 +14,9 @@ import click
 from skedastic.cli import console
 from skedastic.errors import UserError, first_line
 from skedastic.runs.folder import holds_a_run
-from skedastic.runtime.limits import OPTION, allowing, parsed
+from skedastic.runtime.limits import OPTION, allowing, options_given, parsed
 from skedastic.settings.layers import file_settings
-from skedastic.settings.trust import check_trusted, code_named
+from skedastic.settings.trust import check_trusted, code_named, option_naming
 
 CONFIG = "config.toml"
 
@@ -141,6 +141,22 @@ def check_config(
         raise _not_the_run(trust, f"{config_file!r} is in no run folder")
     elif typed is None and (code := code_named(name)):
         console.found(f"{config_file} names code, which is run: {code}")
+
+
+def way_on(verb: str, folder: Path, model: str) -> str:
+    """Return the command that goes on with an interrupted run, with the trust and the limits that were given.
+
+    Parameters
+    ----------
+    verb : str
+        "fit" or "compare".
+    folder : Path
+        The folder of the run.
+    model : str
+        The name of its model.
+    """
+    named = f"--resume {shlex.quote(str(folder))}{option_naming(model)}"
+    return f"skedastic {verb} {named}{options_given()}"
 
 
 def _check_code(name: str, config: Path, typed: str | None, trust: str | None) -> None:
