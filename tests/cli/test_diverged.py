@@ -1,11 +1,13 @@
 """Training that is no longer finite, from the command line: exit status 3, what is kept, and the way on."""
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from skedastic.training.stage import StageRun
 from tests.support.command_line import everything, run
 
 SHORT = ("--epochs", "6", "--set", "model.width=8", "--set", "train.batch_size=16", "--set", "train.optimizer=sgd")
@@ -16,24 +18,49 @@ TOO_FAST = ("--set", "train.lr=1e25")
 @pytest.mark.parametrize(
     ("more", "where"), [((), "estimate 1/2: training erm"), (("--set", "estimate.by=logistic"), "training har")]
 )
-def test_a_fit_stops_with_status_3_and_goes_on_at_another_rate(more, where, here, capsys) -> None:
+def test_a_fit_without_a_checkpoint_stops_with_status_3_and_leaves_nothing(more, where, here, capsys) -> None:
+    before = everything(here)
     status, out, err = run(capsys, *FIT, *TOO_FAST, *more)
     last = err.splitlines()[-1]
     assert (status, out) == (3, "")
     assert last.startswith(f"error: {where}, epoch ")
-    assert last.endswith("go on from the last checkpoint with: skedastic fit --resume run --set train.lr=RATE")
-    assert everything(here / "run.unfinished")[-1] == "config.toml"
-    status, _, err = run(capsys, "fit", "--resume", "run", "--set", "train.lr=0.01")
+    assert last.endswith("; nothing was kept; fit again with --set train.lr=RATE")
+    assert everything(here) == before
+
+
+@pytest.fixture
+def way(here, capsys, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The command that goes on with a run, whose first network has a checkpoint."""
+    whole, epochs = StageRun.run_epoch, list[StageRun]()
+
+    def stop(self: StageRun, *arguments) -> None:
+        epochs.append(self)
+        if len(epochs) == 10:  # of the second network's
+            raise KeyboardInterrupt
+        whole(self, *arguments)
+
+    with monkeypatch.context() as within:
+        within.setattr(StageRun, "run_epoch", stop)
+        allowed = ("--trust-paths", "--allow", "cell=20000", "--allow", "nesting=50")
+        status, _, err = run(capsys, *FIT[:-1], "my run", *allowed)
+    assert status == 130, err
+    return err.splitlines()[-1].partition("go on with: ")[2]
+
+
+def test_a_fit_with_a_checkpoint_stops_with_status_3_and_goes_on_at_another_rate(way: str, here, capsys) -> None:
+    assert way == "skedastic fit --resume 'my run' --trust-paths --allow nesting=50 --allow cell=20000"
+    command = shlex.split(way)[1:]
+    status, out, err = run(capsys, *command, *TOO_FAST)
+    assert (status, out) == (3, "")
+    assert err.splitlines()[-1].endswith(f"go on from the last checkpoint with: {way} --set train.lr=RATE")
+    status, _, err = run(capsys, *command, "--set", "train.lr=0.01")
     assert status == 0, err
     said = "train.lr was 1e+25, and 0.01 from a resume on"
     assert said in err
-    assert said in (here / "run" / "report.html").read_text("utf-8")
-    assert not (here / "run.unfinished").exists()
-    assert {row["lr"] for row in map(json.loads, (here / "run" / "history.jsonl").read_text().splitlines())} <= {
-        0.01,
-        0.001,
-        0.0001,
-    }
+    assert said in (here / "my run" / "report.html").read_text("utf-8")
+    assert not (here / "my run.unfinished").exists()
+    history = (here / "my run" / "history.jsonl").read_text().splitlines()
+    assert {json.loads(row)["lr"] for row in history} <= {0.01, 0.001, 0.0001}
 
 
 def test_a_comparison_and_an_estimate_stop_with_status_3_too(here, capsys) -> None:

@@ -60,6 +60,34 @@ def verb_on_code(verb: str, name: str) -> Hostile:
     return Hostile("code", f"{name} in a run, {verb}", plant, "which the run names and you did not")
 
 
+def linked(verb: str, way: str) -> Hostile:
+    """Code in a configuration that a link leads to."""
+
+    def plant(world: World) -> Sequence[object]:
+        names_code(world, "evil.py:make")
+        for folder in ("run", "later.unfinished"):
+            config = world.here / folder / "config.toml"
+            (config.parent / "sub").mkdir()
+            config.rename(config.parent / "sub" / "c.toml")
+            config.symlink_to(Path("sub", "c.toml"))
+        (world.here / "mine").mkdir()
+        (world.here / "mine" / "config.toml").symlink_to(Path("..", "run", "config.toml"))
+        return VERBS[verb]("later" if verb == "fit --resume" else way)
+
+    return Hostile("code", f"a link, {verb} {way}", plant, "which the run names and you did not")
+
+
+def resumed_with_another(verb: str) -> Hostile:
+    def plant(world: World) -> Sequence[object]:
+        names_code(world, "evil.py:make")
+        if verb == "compare":
+            (world.here / "later.unfinished" / "seeds").mkdir()
+        more = ("--set", "train.lr=0.5") if verb == "fit" else ()
+        return (verb, "--resume", "later", "--model", "mlp", *more)
+
+    return Hostile("code", f"{verb} --resume with another model", plant, "was trained with the model")
+
+
 def no_run_trusted(world: World) -> Sequence[object]:
     world.write("own.toml", 'source = "d.csv"\ntarget = "label"\n')
     return ("fit", world.table(), "--config", "own.toml", "--trust", "run", "--out", "new")
@@ -184,6 +212,11 @@ def hugging_face(what: str, says: str, files: dict[str, object], **config: objec
 
 HOSTILE = [
     *(verb_on_code(verb, name) for verb in VERBS for name in NAMES if verb == "predict" or name == "evil.py:make"),
+    linked("fit --resume", ""),
+    linked("compare --config", "run"),
+    linked("fit --config", "mine"),  # a link to a link in a run
+    resumed_with_another("fit"),
+    resumed_with_another("compare"),
     Hostile("code", "another name is typed", other_typed, "was trained with the model"),
     Hostile("code", "a run is trusted where none is read", no_run_trusted, "is in no run folder"),
     Hostile("code", "another run is trusted", other_trusted, "name the run whose code"),

@@ -105,6 +105,16 @@ def test_at_the_end_of_the_block_what_was_held_back_is_let_go() -> None:
     assert [signal.getsignal(number) for number in ENDING] == before
 
 
+def test_what_was_held_back_is_let_go_where_the_block_fails_too() -> None:
+    def failing() -> None:
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            raise OSError
+
+    with pytest.raises(KeyboardInterrupt):
+        failing()
+
+
 def test_a_handler_of_the_callers_own_is_not_held_back() -> None:
     came = list[int]()
     told = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))

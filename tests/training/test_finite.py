@@ -102,6 +102,17 @@ def test_steps_are_left_out_up_to_a_bound(name: str) -> None:
     assert 13 <= caught.value.step <= 16
 
 
+@pytest.mark.parametrize("on_nan", ["stop", "skip:1"])
+def test_steps_that_were_left_out_before_an_interruption_stay_allowed(on_nan: str, tmp_path: Path) -> None:
+    kept, cut = Checkpoints(tmp_path, 0), cut_after("train", 2)
+    allowing = replace(INSTANT, on_nan="skip:10")
+    with pytest.raises(PowerCut):
+        train(ERM(), spoiled(), layered, allowing, progress=cut, checkpoints=kept)
+    with pytest.raises(Diverged, match="2 such steps were left out before") as caught:
+        train(ERM(), spoiled(), layered, replace(INSTANT, on_nan=on_nan), checkpoints=Checkpoints(tmp_path, 0))
+    assert caught.value.step > 8
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("batch_size", [16, 25])
 def test_a_step_that_is_left_out_is_as_if_it_had_not_been(

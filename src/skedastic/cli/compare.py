@@ -22,10 +22,10 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
+from skedastic.cli.trust import way_on
 from skedastic.errors import Diverged, Interrupted, UserError, quoted
 from skedastic.runs.folder import has_seeds
 from skedastic.runs.unfinished import kept_until_whole, resumable
-from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison
@@ -89,7 +89,7 @@ def compare(
             rule = "a comparison goes on with its own settings, but for --jobs; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume, force=force, verb="compare"))
-    settings = settings_of(config_file, sets, given, preset)
+    settings = settings_of(config_file, sets, given, preset, resumed=resume is not None)
     early.check_methods(settings)
     with (
         _named_by(preset, settings),
@@ -101,7 +101,7 @@ def compare(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        way = f"skedastic compare --resume {folder}{option_naming(config.model.name)}"
+        way = way_on("compare", folder, config.model.name)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, way):
             with console.progress() as progress:
                 comparison = pipeline.compare(

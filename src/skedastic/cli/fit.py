@@ -25,9 +25,9 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
+from skedastic.cli.trust import way_on
 from skedastic.errors import Diverged, Interrupted, UserError
 from skedastic.runs.unfinished import kept_until_whole, resumable
-from skedastic.settings.trust import option_naming
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best
@@ -104,7 +104,7 @@ def fit(
     elif finish:
         rule = "it ends a run that was interrupted; name that with --resume DIR"
         raise UserError(rule, setting="--finish", given="--finish")
-    settings = settings_of(config_file, sets, given)
+    settings = settings_of(config_file, sets, given, resumed=resume is not None)
     early.check_method(settings)
     with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
         console.reading(settings["source"], early.check_data(settings))
@@ -113,7 +113,7 @@ def fit(
 
         config = build_config(settings)
         found = None if finish else Found(began)
-        again = f"skedastic fit --resume {folder}{option_naming(config.model.name)}"
+        again = way_on("fit", folder, config.model.name)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, again, found):
             if resume is not None:
                 config = _changed(config, kept)
@@ -124,7 +124,7 @@ def fit(
 
 
 def _changed(config: Config, kept: Path) -> Config:
-    """Return the configuration of a run that goes on, with notes on what is other than before; keep it so."""
+    """Return the configuration that a run had, with what may be changed, and notes on that; keep it so."""
     from skedastic.settings.reading import read, to_toml
     from skedastic.training.checkpoints import change_settings
 
@@ -132,8 +132,9 @@ def _changed(config: Config, kept: Path) -> Config:
     values = {name: (getattr(before.train, name), getattr(config.train, name)) for name in CHANGEABLE}
     notes = [f"train.{name} was {old}, and {new} from a resume on" for name, (old, new) in values.items() if old != new]
     if not notes:
-        return config
-    config = replace(config, notes=(*config.notes, *notes))
+        return before
+    changed = replace(before.train, **{name: getattr(config.train, name) for name in CHANGEABLE})
+    config = replace(before, train=changed, notes=(*before.notes, *notes))
     change_settings(kept, to_toml(config))
     return config
 
@@ -213,8 +214,16 @@ def _way_on(kept: Path, way: str, found: Found | None) -> Iterator[None]:
             finish = f"; or take the best so far ({found.said}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
-        if not (kept / "config.toml").exists() or (isinstance(error, Diverged) and not error.stage):
-            raise
-        if isinstance(error, Diverged):
-            raise error.adding(f"; go on from the last checkpoint with: {way} --set train.lr=RATE") from None
-        raise error.adding(f" (checkpoints are in {str(kept)!r}: {way})") from None
+        raise error.adding(_after(error, kept, way)) from None
+
+
+def _after(error: UserError, kept: Path, way: str) -> str:
+    """Return what an error says of the checkpoints at its end; "" where there is nothing to say."""
+    is_kept, slower = (kept / "config.toml").exists(), "--set train.lr=RATE"
+    if not isinstance(error, Diverged):
+        return f" (checkpoints are in {str(kept)!r}: {way})" if is_kept else ""
+    if not error.stage:
+        return ""
+    if is_kept:
+        return f"; go on from the last checkpoint with: {way} {slower}"
+    return f"; nothing was kept; fit again with {slower}" if error.setting == "train.lr" else "; nothing was kept"

@@ -158,7 +158,12 @@ def _with_prior(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(
-    config_file: str | None, sets: tuple[str, ...], given: dict[str, Any], preset: str | None = None
+    config_file: str | None,
+    sets: tuple[str, ...],
+    given: dict[str, Any],
+    preset: str | None = None,
+    *,
+    resumed: bool = False,
 ) -> dict[str, Any]:
     """Return the settings of the options, on top of the file and the preset that they name, as plain data.
 
@@ -172,11 +177,13 @@ def settings_of(
         The other options by name; None and () are absent.
     preset : str, optional
         A paper's table, such as "har-table1".
+    resumed : bool, optional
+        Whether a run goes on, whose configuration the file is.
 
     Raises
     ------
     UserError
-        The file or the preset can't be read, a setting is unknown, or no source is named.
+        The file or the preset can't be read, a setting is unknown, no source is named, or code is not to be run.
     """
     trust = given.pop("trust", None)
     given = _with_prior(given)
@@ -184,7 +191,7 @@ def settings_of(
     settings = layered(config_file, overrides, sets, preset)
     check_keys(Config, settings)
     set_apart = {text.partition("=")[0].strip() for text in sets}  # which go on top
-    check_config(config_file, settings, _typed_model(settings, set_apart, given), trust)
+    check_config(config_file, settings, _typed_model(settings, set_apart, given), trust, resumed=resumed)
     if not settings.get("source"):
         rule = "name a table, an image file or a built-in set, for example: skedastic fit digits"
         raise UserError(rule, setting="source", given="no SOURCE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ import click
 from skedastic.cli import console
 from skedastic.errors import UserError, first_line
 from skedastic.runs.folder import holds_a_run
-from skedastic.runtime.limits import OPTION, allowing, parsed
+from skedastic.runtime.limits import OPTION, allowing, options_given, parsed
 from skedastic.settings.layers import file_settings
-from skedastic.settings.trust import check_trusted, code_named
+from skedastic.settings.trust import check_trusted, code_named, option_naming
 
 CONFIG = "config.toml"
 
@@ -101,10 +102,18 @@ def may_run(run: str, typed: str | None, trust: str | None) -> bool:
     return bool(code_named(name))
 
 
-def check_config(config_file: str | None, settings: Mapping[str, Any], typed: str | None, trust: str | None) -> None:
-    """Raise UserError where a configuration that lies in a run folder names code, which is neither typed nor trusted.
+def check_config(
+    config_file: str | None,
+    settings: Mapping[str, Any],
+    typed: str | None,
+    trust: str | None,
+    *,
+    resumed: bool = False,
+) -> None:
+    """Raise UserError where a configuration of a run folder names code, which is neither typed nor trusted.
 
-    A configuration anywhere else is the user's own, and is like typing. What it would run is shown.
+    It is of a run where it lies in one, or is a link that leads to one, and where a run is resumed. A configuration
+    anywhere else is the user's own, and is like typing. What it would run is shown. A run goes on with its own model.
 
     Parameters
     ----------
@@ -116,13 +125,17 @@ def check_config(config_file: str | None, settings: Mapping[str, Any], typed: st
         The name of a model that was typed.
     trust : str or None
         The folder that was said to be trusted.
+    resumed : bool, optional
+        Whether a run goes on, whose configuration it is.
     """
     if config_file is None:
         if trust is not None:
             raise _not_the_run(trust, "no run is read here")
         return
     name, config = model_of(settings), Path(config_file)
-    if holds_a_run(config.resolve().parent):
+    if resumed:
+        _check_code(model_of(file_settings(config)), config, typed, trust)
+    elif any(map(holds_a_run, _folders(config))):
         _check_code(name, config, typed, trust)
     elif trust is not None:
         raise _not_the_run(trust, f"{config_file!r} is in no run folder")
@@ -130,17 +143,42 @@ def check_config(config_file: str | None, settings: Mapping[str, Any], typed: st
         console.found(f"{config_file} names code, which is run: {code}")
 
 
+def way_on(verb: str, folder: Path, model: str) -> str:
+    """Return the command that goes on with an interrupted run, with the trust and the limits that were given.
+
+    Parameters
+    ----------
+    verb : str
+        "fit" or "compare".
+    folder : Path
+        The folder of the run.
+    model : str
+        The name of its model.
+    """
+    named = f"--resume {shlex.quote(str(folder))}{option_naming(model)}"
+    return f"skedastic {verb} {named}{options_given()}"
+
+
 def _check_code(name: str, config: Path, typed: str | None, trust: str | None) -> None:
     folder = config.parent
     if trust is not None and Path(trust).resolve() not in (folder.resolve(), _whole(folder.resolve())):
         raise _not_the_run(trust, f"the run is {str(folder)!r}")
-    ways = f"type the name yourself, --model {name}, or trust the run, --trust {folder}"
+    way = f"--trust {shlex.quote(str(folder))}"
+    ways = f"type the name yourself, --model {shlex.quote(name)}, or trust the run, {way}"
     try:
         check_trusted(name, typed=typed, trusted=trust is not None, ways=ways)
     except UserError as error:
         raise error.at(str(folder)) from None
     if trust is not None and (code := code_named(name)):
         console.found(f"{config} is trusted, and this is run: {code}")
+
+
+def _folders(file: Path) -> Iterator[Path]:
+    """Yield the folder of a file, and that of each file that it leads to where it is a link."""
+    yield file.parent.resolve()
+    while file.is_symlink():
+        file = file.parent / file.readlink()
+        yield file.parent.resolve()
 
 
 def _whole(folder: Path) -> Path:

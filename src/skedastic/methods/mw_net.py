@@ -120,7 +120,10 @@ class MWNet(LearnedWeights[MWNetState]):
         return {"weighter": OwnOptimizer(self.meta_lr, self.meta_weight_decay)}
 
     def learned(self, lookahead: Lookahead[MWNetState]) -> Tensor:
-        """Take a step on Θ, and return the new weights."""
+        """Take a step on Θ, and return the new weights.
+
+        Θ keeps its step where only the gradient of the weighted loss, which comes later, is not finite.
+        """
         state, engine = lookahead.state, lookahead.engine
         parameters = trained_parameters(state)
         rate, seen = engine.rate("main"), lookahead.losses.detach()

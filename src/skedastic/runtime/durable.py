@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PART = ".part"  # ends the name of a file that is not whole
-NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # by file systems that sync no folder
+NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # by file systems that can't sync
 
 
 @contextmanager
@@ -71,19 +71,14 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_file(file: Path) -> None:
-    """Wait until the bytes of a file are on the disk."""
-    _sync(file, os.O_RDWR)
+    """Wait until the bytes of a file are on the disk, where the system can say so; it may be read-only."""
+    _sync(file, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
 
 
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk, where the system can say so."""
-    if os.name == "nt":
-        return
-    try:
+    if os.name != "nt":
         _sync(folder, os.O_RDONLY)
-    except OSError as error:
-        if error.errno not in NOT_SYNCED:
-            raise
 
 
 def sync_tree(folder: Path) -> None:
@@ -97,8 +92,12 @@ def sync_tree(folder: Path) -> None:
 
 
 def _sync(path: Path, mode: int) -> None:
-    descriptor = os.open(path, mode)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, mode)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_SYNCED:
+            raise

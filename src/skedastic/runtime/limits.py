@@ -97,6 +97,14 @@ def allowing(**given: Any) -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
+def options_given() -> str:
+    """Return the options that make the limits that hold now, each with a space before it; "" where they are usual."""
+    now = limits()
+    other = {f.name: value for f in fields(Limits) if (value := getattr(now, f.name)) != f.default}
+    trusted = " --trust-paths" if other.pop("trust_paths", False) else ""
+    return trusted + "".join(f" {OPTION} {name}={value}" for name, value in other.items())
+
+
 def too_much(place: str, what: str, name: str, needed: float) -> UserError:
     """Return the error for a file that asks for more than a limit.
 
@@ -112,8 +120,12 @@ def too_much(place: str, what: str, name: str, needed: float) -> UserError:
         The limit that would do.
     """
     limit = limits().most_unpacked if name == "unpacked" else getattr(limits(), name)
-    rule = f"{what}, and at most {limit:,} are allowed; if you trust the file: {OPTION} {name}={int(needed)}"
-    return UserError(rule, setting=place, value=int(needed), given=place)
+    way, raised = f"if you trust the file: {OPTION} {name}={int(needed)}", dict[str, Any]({name: int(needed)})
+    try:
+        Limits(**raised)
+    except UserError:
+        way = "no option allows so many"
+    return UserError(f"{what}, and at most {limit:,} are allowed; {way}", setting=place, value=int(needed), given=place)
 
 
 def check_unpacked(place: str, size: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skedastic.runtime.durable import make_folder
 
-LOCK = "lock"  # the file in the folder; it says who has the lock
+LOCK = ".skedastic-lock"  # the file in the folder; it says who has the lock
 _held = set[Path]()  # by this process, which the system lets lock a file as often as it likes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,5 +58,7 @@ def depth(value: Any) -> int:
     return count
 
 
-def _too_deep(place: str, levels: int = 500) -> UserError:
-    return too_much(place, f"{TOO_DEEP} {'too deeply' if levels >= 500 else f'{levels} deep'}", "nesting", levels)
+def _too_deep(place: str, levels: int | None = None) -> UserError:
+    """Return the error for values that are nested so many levels deep, or more than Python can tell."""
+    said = "too deeply" if levels is None else f"{levels} deep"
+    return too_much(place, f"{TOO_DEEP} {said}", "nesting", sys.getrecursionlimit() if levels is None else levels)

@@ -53,7 +53,8 @@ class Held:
 def held_back(active: bool = True) -> Iterator[Held]:
     """Within this context, the first signal that raises KeyboardInterrupt waits, for `let_go` or the end of the block.
 
-    The second raises it at once. Handlers of the caller's own stay.
+    The second raises it at once. An error that ends the block does not keep the signal from doing what it does.
+    Handlers of the caller's own stay.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def held_back(active: bool = True) -> Iterator[Held]:
         yield held
     finally:
         held._restore()
-    held.let_go()
+        held.let_go()
 
 
 class Came:

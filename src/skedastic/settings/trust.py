@@ -58,7 +58,8 @@ def check_trusted(name: str, *, typed: str | None = None, trusted: bool = False,
         How the user can do either, for the message.
     """
     if typed is not None and typed != name:
-        rule = f"the run was trained with the model {name!r}; leave it out"
+        way = f"name that: --model {shlex.quote(name)}" if code_named(name) else "leave it out"
+        rule = f"the run was trained with the model {name!r}; {way}"
         raise UserError(rule, setting="model", value=typed)
     code = code_named(name)
     if code and not trusted and typed is None:

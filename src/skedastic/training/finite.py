@@ -51,7 +51,7 @@ class FiniteSteps:
     optimizers : mapping of Optimizer
         Those that are stepped, before their first step.
     allowed : int
-        How many steps may be left out before training stops.
+        How many steps may be left out before training stops; never fewer than were left out before an interruption.
 
     Attributes
     ----------
@@ -147,8 +147,9 @@ class FiniteSteps:
         return len(self.bad) > self.allowed
 
     def go_on(self, bad: Iterable[BadStep]) -> None:
-        """Take over the steps that were left out before an interruption."""
+        """Take over the steps that were left out before an interruption; so many are allowed, whatever the bound is."""
         self.bad = list(bad)
+        self.allowed = max(self.allowed, len(self.bad))
         self._count.fill_(float(len(self.bad)))
 
     def _copied(self, flag: Tensor) -> tuple[Tensor, torch.Event | None]:

@@ -530,17 +530,12 @@ def _finish(
             if within is not None:
                 keep(within.due_within_epoch)
 
-        try:
-            while not run.done:
-                with computing():
-                    run.run_epoch(between_steps)
-                keep(run.done or (checkpoints is not None and checkpoints.due))
-                if progress is not None:
-                    progress(run.stage.name, run.epoch, run.epochs)
-        except Diverged:
-            if checkpoints is not None:
-                checkpoints.keep_settings()
-            raise
+        while not run.done:
+            with computing():
+                run.run_epoch(between_steps)
+            keep(run.done or (checkpoints is not None and checkpoints.due))
+            if progress is not None:
+                progress(run.stage.name, run.epoch, run.epochs)
 
 
 def _restore(run: StageRun, key: str, checkpoints: Checkpoints) -> None:
