@@ -6,7 +6,6 @@ trained again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -23,7 +22,7 @@ from skedastic.runtime.plain_files import json_value
 from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
 from skedastic.training.checkpoints import SETTINGS, Checkpoints
-from skedastic.training.fingerprint import alike, fingerprint
+from skedastic.training.fingerprint import alike, digest_of_labels, fingerprint
 
 
 def mend_settings(folder: Path) -> None:
@@ -53,13 +52,9 @@ def _read_about(path: Path) -> dict[str, Any] | None:
 
 def _about(config: Config, data: Sequence[Dataset]) -> dict[str, Any]:
     """Return what tells a comparison and its data from others."""
-    digest = hashlib.blake2b(digest_size=8)
-    for dataset in data:
-        for tensor in (dataset.y, dataset.index, dataset.group):
-            digest.update(tensor.numpy().tobytes())
     return {
         "settings": to_toml(config),
-        "labels": digest.hexdigest(),
+        "labels": digest_of_labels(data),
         "features": [fingerprint(dataset.x) for dataset in data],
     }
 

@@ -1,4 +1,4 @@
-"""A few numbers that tell features, and the order of their rows and columns, from others.
+"""What tells data from others: a hash of labels, and a few numbers of features, and of their rows' and columns' order.
 
 Large features are not read whole: a million numbers of rows that lie evenly are, and 16 rows of what is decoded from
 disk. The numbers are random sums. The same features computed on another machine, whose last digits may differ, have
@@ -7,19 +7,29 @@ the same within a tolerance; one other row of those that are read, or two column
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from skedastic.data.dataset import Features
+from skedastic.data.dataset import Dataset, Features
 from skedastic.data.on_disk import OnDiskFeatures
 
 CELLS = 2**20  # numbers that are read at most
 LEAST_ROWS = 16  # that are read however many numbers they have
 SUMS = 4
 TOLERANCE = 1e-5  # of the features' root mean square
+
+
+def digest_of_labels(datasets: Iterable[Dataset]) -> str:
+    """Return a hash of the targets, names and groups of the rows of data sets."""
+    digest = hashlib.blake2b(digest_size=8)
+    for dataset in datasets:
+        for tensor in (dataset.y, dataset.index, dataset.group):
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def fingerprint(x: Features) -> list[float]:
