@@ -20,7 +20,7 @@ import pytest
 
 from skedastic.cli import console
 from skedastic.errors import UserError
-from skedastic.runs.folder import written, written_file
+from skedastic.runs.folder import holds_nothing, is_ours, written, written_file
 from skedastic.runs.unfinished import alone, kept_until_whole, resumable
 from skedastic.training.tensor_files import read_texts
 from tests.support.faults import CONTEXT, OUTPUT, command_line, status_of
@@ -144,6 +144,18 @@ def test_what_can_not_be_gone_on_with_is_said(tmp_path: Path) -> None:
     for force in (False, True):
         with refused("--resume", str(run), rule=f"whole already; show its figures with: skedastic show {run}"):
             resumable(run, force=force)
+
+
+def test_what_a_kill_left_amid_the_first_checkpoint_is_nothing_and_is_ours(tmp_path: Path) -> None:
+    kept = tmp_path / "run.unfinished"
+    (kept / "checkpoints").mkdir(parents=True)
+    (kept / "checkpoints" / ".tmpAbCdEf").write_bytes(b"half")
+    (kept / "config.toml.part").touch()
+    assert holds_nothing(kept)
+    (kept / "config.toml").touch()
+    assert is_ours(kept)
+    with kept_until_whole(tmp_path / "run", force=True):
+        assert not (kept / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,31 +1,42 @@
-"""Processes that are killed at their k-th change of files, by a real SIGKILL, and command lines in processes."""
+"""Processes that are killed at their k-th change of files, by a real SIGKILL, and command lines in processes.
+
+Changes are counted by a layer between the process and the system, `system_calls.c`.
+"""
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import io
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 from skedastic.cli import main
 from skedastic.runtime.signals import ENDING
-from skedastic.training import tensor_files
 
 CONTEXT = multiprocessing.get_context("forkserver")  # which has torch loaded, and has never trained
 CONTEXT.set_forkserver_preload(
     ["tests.support.faults", "tests.support.training", "skedastic.pipeline", "torch._dynamo"]
 )
-CHANGES = ("open", "mkdir", "replace", "rename", "unlink", "rmdir", "fsync", "truncate")  # functions of `os`
+LAYER = Path(__file__).with_name("system_calls.c")
+COMPILES = sys.platform == "linux" and shutil.which("cc") is not None  # whether there is a layer
 OUTPUT = "output.txt"
 
 
 def status_of(run: Callable[..., None], *arguments: Any) -> int:
     """Run a function in a process of its own; return its exit status, or less than 0 the signal that ended it."""
+    _start_server()
     process = CONTEXT.Process(target=run, args=arguments)
     process.start()
     process.join()
@@ -51,7 +62,7 @@ def command_line(arguments: list[str], folder: Path, before: Callable[[], object
 
 
 class KilledAt:
-    """Kills this process at its k-th change of files in a folder. A write is cut in two; all else is not done.
+    """Kills this process at its k-th change of files in a folder: before a system call, or amid a write.
 
     Parameters
     ----------
@@ -59,40 +70,38 @@ class KilledAt:
         Counted from 1; with 0 nothing is killed.
     folder : Path
         Changes elsewhere do not count.
-    count : Path, optional
-        The file that is as many bytes long as there were changes, at the end.
+    count : Path
+        The file that says at the end how many changes there were.
     """
 
-    def __init__(self, k: int, folder: Path, count: Path | None = None) -> None:
-        self.k, self.folder, self.at, self.count = k, str(folder), 0, count
+    def __init__(self, k: int, folder: Path, count: Path) -> None:
+        self.k, self.folder, self.count = k, folder, count
 
     def __call__(self) -> None:
         """Begin to count."""
-        for name in CHANGES:
-            setattr(os, name, partial(self._changed, getattr(os, name)))
-        for owner, name in ((tensor_files, "save_file"), (Path, "write_bytes"), (Path, "write_text")):
-            setattr(owner, name, self._written(getattr(owner, name), 0 if owner is Path else 1))
+        layer = ctypes.CDLL(None)  # what is preloaded is there by name
+        layer.begin_to_count(str(self.folder).encode(), ctypes.c_long(self.k))
+        Finalize(None, lambda: self.count.write_text(str(layer.points_so_far())), exitpriority=0)
 
-    def _changed(self, change: Callable[..., Any], what: Any, *more: Any, **named: Any) -> Any:
-        if isinstance(what, int) or named.get("dir_fd") is not None or str(what).startswith(self.folder):
-            self._next(lambda: None)
-        return change(what, *more, **named)
 
-    def _written(self, write: Callable[..., Any], place: int) -> Callable[..., Any]:
-        def written(*arguments: Any, **named: Any) -> Any:
-            result = write(*arguments, **named)
-            file = Path(arguments[place]).absolute()
-            if str(file).startswith(self.folder):
-                self._next(lambda: file.open("r+b").truncate(file.stat().st_size // 2))
-            return result
+@cache
+def _layer() -> str:
+    """Compile the layer between processes and the system, and return its file."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = f"{folder}/layer.so"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, LAYER, "-ldl"], check=True)
+    return library
 
-        return written
 
-    def _next(self, last: Callable[[], object]) -> None:
-        self.at += 1
-        if self.count is not None:
-            with open(self.count, "ab") as file:
-                file.write(b".")
-        if self.at == self.k:
-            last()
-            os.kill(os.getpid(), signal.SIGKILL)
+def _start_server() -> None:
+    """Start the server that processes are forked from, with the layer where it can be compiled."""
+    before = os.environ.get("LD_PRELOAD")
+    if COMPILES:
+        os.environ["LD_PRELOAD"] = _layer()
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("LD_PRELOAD", None)
+        if before is not None:
+            os.environ["LD_PRELOAD"] = before

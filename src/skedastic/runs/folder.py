@@ -13,7 +13,7 @@ from pathlib import Path
 
 from skedastic.data.sources.names import check_utf8
 from skedastic.errors import UserError
-from skedastic.runtime.durable import PART, make_folder, sync_folder, sync_tree, take_name
+from skedastic.runtime.durable import PART, is_part, make_folder, sync_folder, sync_tree, take_name
 from skedastic.runtime.locks import LOCK, Taken, locked
 from skedastic.runtime.plain_files import check_regular
 
@@ -50,7 +50,7 @@ def is_ours(folder: Path) -> bool:
     """Return whether skedastic wrote everything in a folder: a run, whole or not, or a comparison."""
     names = {path.name for path in folder.iterdir()}
     checkpoints, seeds = folder / CHECKPOINTS, folder / SEEDS
-    if checkpoints.is_dir() and all(path.suffix in (".safetensors", ".before", PART) for path in checkpoints.iterdir()):
+    if checkpoints.is_dir() and all(map(_is_checkpoint, checkpoints.iterdir())):
         names.remove(CHECKPOINTS)
     if seeds.is_dir() and all(_is_of_a_seed(path) for path in seeds.iterdir()):
         names.remove(SEEDS)
@@ -59,6 +59,11 @@ def is_ours(folder: Path) -> bool:
     is_run = begun == {"config.toml"} or (not begun and LOCK in names and folder.name.endswith(UNFINISHED))
     is_run = is_run or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
     return is_run or {"config.toml", "compare.json"} <= names <= set(COMPARISON_FILES)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Return whether a path is a checkpoint, the one before it, or part of one."""
+    return path.suffix in (".safetensors", ".before") or is_part(path)
 
 
 def _is_of_a_seed(path: Path) -> bool:
@@ -161,7 +166,7 @@ def _made(usual: Path) -> Path:
 
 def has_seeds(folder: Path) -> bool:
     """Return whether the folder of a comparison that is not whole holds a seed that is done, or has checkpoints."""
-    files = (file for file in (folder / SEEDS).glob("**/*") if file.is_file() and file.suffix != PART)
+    files = (file for file in (folder / SEEDS).glob("**/*") if file.is_file() and not is_part(file))
     return any(file.name != f"{ABOUT}.json" for file in files)
 
 
@@ -172,7 +177,7 @@ def holds_nothing(folder: Path) -> bool:
     begun = {*OF_BEGUN, CHECKPOINTS}
     if (folder / SEEDS).is_dir() and not has_seeds(folder):
         begun |= {SEEDS, "config.toml"}
-    files = (path for path in (folder / CHECKPOINTS).glob("*") if path.suffix != PART)
+    files = (path for path in (folder / CHECKPOINTS).glob("*") if not is_part(path))
     return begun.issuperset(path.name for path in folder.iterdir()) and not any(files)
 
 

@@ -9,7 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PART = ".part"  # ends the name of a file that is not whole
+PART_OF_TENSORS = ".tmp"  # begins the name of one that safetensors is writing
 NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # by file systems that can't sync
+
+
+def is_part(path: Path) -> bool:
+    """Return whether a file is not whole, by its name: one that is being written, or was when a process was killed."""
+    return path.name.endswith(PART) or path.name.startswith(PART_OF_TENSORS)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from torch import Tensor
 from skedastic.errors import UserError
 from skedastic.runtime.durable import make_folder, replacing
 from skedastic.runtime.plain_files import json_value
-from skedastic.training.tensor_files import Damaged, read_tensors, read_texts, write_tensors
+from skedastic.training.tensor_files import Damaged, read_tensors, read_texts, remove_parts, write_tensors
 
 FOLDER, SETTINGS = "checkpoints", "config.toml"
 ENDING, BEFORE = ".safetensors", ".before"  # of a checkpoint, and after that of the one before it
@@ -196,6 +196,7 @@ class Checkpoints:
         try:
             make_folder(path.parent)
             self._write_settings()
+            remove_parts(path.parent)
             with replacing(path, before=_before(path)) as part:
                 write_tensors(snapshot.tensors, part, texts)
         except OSError as error:

@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from skedastic.runtime.durable import is_part
+
 CHECKSUM = "crc32"  # the name of the text that holds both
 
 
@@ -50,6 +52,12 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, texts: dict[str, str]) 
         save_file(tensors, path, metadata=texts)
     except SafetensorError as error:  # of a full disk too
         raise OSError(str(error)) from None
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed amid writing have left in a folder; no other process may write there."""
+    for path in filter(is_part, folder.iterdir()):
+        path.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
