@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast torture check docs lock
+.PHONY: help setup demo test test-fast torture check audit docs lock
 
 help:
 	@echo "make demo       fit on noisy, rare digits, and the same against plain training: two reports (2 minutes)"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-fast  all but the slow ones"
 	@echo "make torture    fits of eight methods, killed at every change of files (an hour)"
 	@echo "make check      ruff and mypy"
+	@echo "make audit      known holes of the locked versions, where the advisory service can be asked"
 	@echo "make docs       docs/reference, from the code"
 	@echo "make setup      only .venv, with the locked versions"
 
@@ -41,6 +42,9 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: # in a .venv of its own, since it needs many packages
+	@$(PYTHON) .ci/audit.py requirements.lock
 
 docs: setup
 	@$(BIN)/python -m docs.generate

@@ -116,6 +116,17 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(of_key, (*place, key))
 
 
+def data_script(name: str, says: str) -> Hostile:
+    """A data set that comes as a script, as the package datasets ran them before its version 4."""
+
+    def plant(world: World) -> Sequence[object]:
+        world.write(f"{name}.py", OWN_CODE)
+        world.write(f"{name}/{name}.py", OWN_CODE)
+        return ("fit", f"hf:{name}.py" if says else f"hf:{name}", "--target", "label", "--out", "new")
+
+    return Hostile("code", f"a data set's script, {says or 'in a folder'}", plant, says)
+
+
 def other_typed(world: World) -> Sequence[object]:
     return (*VERBS["predict"](names_code(world, "evil.py:make")), "--model", "other.py:make")
 
@@ -235,6 +246,8 @@ HOSTILE = [
     ),
     hugging_face("weights in a pickle", "pickles are never read", {"pytorch_model.bin": PICKLE}),
     hugging_face("weights that are a pickle", "", {"model.safetensors": PICKLE}),
+    data_script("evil", "scripts are no longer supported"),
+    data_script("evil", ""),
     *map(pickled_source, ENDINGS),
     *(pickled_in_run(file) for file in RUN_FILES),
     *(pickled_in_run(file, "show") for file in RUN_FILES if file != "model.safetensors"),
