@@ -1,4 +1,4 @@
-"""The least versions of pyproject.toml are those of the guide, the locked ones are no older, and holes fail the audit."""
+"""The least versions of pyproject.toml are those of the guide, the locked ones are no older; holes fail the audit."""
 
 from __future__ import annotations
 

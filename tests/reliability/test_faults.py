@@ -9,7 +9,6 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skedastic.cli import console
 from skedastic.errors import UserError
 from skedastic.runs.folder import holds_nothing, is_ours, written, written_file
 from skedastic.runs.unfinished import alone, kept_until_whole, resumable
 from skedastic.training.tensor_files import read_texts
-from tests.support.faults import CONTEXT, OUTPUT, command_line, status_of
+from tests.support.faults import CONTEXT, OUTPUT, at_epoch, command_line, status_of
 from tests.support.refusals import refused
 
 FIT = ["fit", "rows.csv", "--target", "y", "--method", "erm", "--epochs", "3", "--out", "run"]
@@ -59,18 +57,6 @@ def nobody() -> None:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-
-
-def at_epoch(act: Callable[[], object], stage: str, epoch: int) -> None:
-    """Do something in this process when an epoch of a stage is done."""
-    usual = console.Shown.__call__
-
-    def shown(self: console.Shown, part: str, done: int, steps: int) -> None:
-        usual(self, part, done, steps)
-        if (part, done) == (stage, epoch):
-            act()
-
-    console.Shown.__call__ = shown  # type: ignore[method-assign]
 
 
 def remove_checkpoints() -> None:

@@ -22,7 +22,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-from skedastic.cli import main
+from skedastic.cli import console, main
 from skedastic.runtime.signals import ENDING
 
 CONTEXT = multiprocessing.get_context("forkserver")  # which has torch loaded, and has never trained
@@ -59,6 +59,18 @@ def command_line(arguments: list[str], folder: Path, before: Callable[[], object
     if before is not None:
         before()
     main(arguments)
+
+
+def at_epoch(act: Callable[[], object], stage: str, epoch: int) -> None:
+    """Do something in this process when an epoch of a stage is done."""
+    usual = console.Shown.__call__
+
+    def shown(self: console.Shown, part: str, done: int, steps: int) -> None:
+        usual(self, part, done, steps)
+        if (part, done) == (stage, epoch):
+            act()
+
+    console.Shown.__call__ = shown  # type: ignore[method-assign]
 
 
 class KilledAt:

@@ -21,7 +21,7 @@ from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
 
 DIVERGED = 3  # the exit status where training went wrong
-VERBS = ("fit", "compare", "estimate", "predict", "evaluate", "suspects", "export", "show", "methods", "taps")
+VERBS = ("fit", "compare", "estimate", "predict", "evaluate", "suspects", "export", "show", "doctor", "methods", "taps")
 
 
 class Verbs(click.Group):

@@ -22,10 +22,10 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.cli.trust import way_on
 from skedastic.errors import Diverged, Interrupted, UserError, quoted
 from skedastic.runs.folder import has_seeds
 from skedastic.runs.unfinished import kept_until_whole, resumable
+from skedastic.runs.ways import way_on
 
 if TYPE_CHECKING:
     from skedastic.runs.comparison import Comparison

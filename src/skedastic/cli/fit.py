@@ -25,9 +25,9 @@ from skedastic.cli.options import (
     setting_option,
     settings_of,
 )
-from skedastic.cli.trust import way_on
 from skedastic.errors import Diverged, Interrupted, UserError
 from skedastic.runs.unfinished import kept_until_whole, resumable
+from skedastic.runs.ways import way_on
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best

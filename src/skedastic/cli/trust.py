@@ -14,9 +14,10 @@ import click
 from skedastic.cli import console
 from skedastic.errors import UserError, first_line
 from skedastic.runs.folder import holds_a_run
-from skedastic.runtime.limits import OPTION, allowing, options_given, parsed
+from skedastic.runs.ways import option
+from skedastic.runtime.limits import OPTION, allowing, parsed
 from skedastic.settings.layers import file_settings
-from skedastic.settings.trust import check_trusted, code_named, option_naming
+from skedastic.settings.trust import check_trusted, code_named
 
 CONFIG = "config.toml"
 
@@ -143,27 +144,11 @@ def check_config(
         console.found(f"{config_file} names code, which is run: {code}")
 
 
-def way_on(verb: str, folder: Path, model: str) -> str:
-    """Return the command that goes on with an interrupted run, with the trust and the limits that were given.
-
-    Parameters
-    ----------
-    verb : str
-        "fit" or "compare".
-    folder : Path
-        The folder of the run.
-    model : str
-        The name of its model.
-    """
-    named = f"--resume {shlex.quote(str(folder))}{option_naming(model)}"
-    return f"skedastic {verb} {named}{options_given()}"
-
-
 def _check_code(name: str, config: Path, typed: str | None, trust: str | None) -> None:
     folder = config.parent
     if trust is not None and Path(trust).resolve() not in (folder.resolve(), _whole(folder.resolve())):
         raise _not_the_run(trust, f"the run is {str(folder)!r}")
-    way = f"--trust {shlex.quote(str(folder))}"
+    way = option("--trust", folder)
     ways = f"type the name yourself, --model {shlex.quote(name)}, or trust the run, {way}"
     try:
         check_trusted(name, typed=typed, trusted=trust is not None, ways=ways)

@@ -33,12 +33,34 @@ def mend_settings(folder: Path) -> None:
     folder : Path
         The folder of the comparison that is not whole.
     """
-    about, path = _read_about(folder / SEEDS / f"{ABOUT}.json"), folder / SETTINGS
-    if about is None or (path.is_file() and path.read_bytes() == about["settings"].encode()):
+    path, settings = folder / SETTINGS, damaged_settings(folder)
+    if settings is None:
         return
     with replacing(path) as part:
-        part.write_bytes(about["settings"].encode())
+        part.write_bytes(settings.encode())
     warnings.warn(f"{str(path)!r} was damaged, and is written again from the seeds beside it", stacklevel=2)
+
+
+def outcome_in(path: Path) -> SeedOutcome:
+    """Return the outcome of a seed that is in a file. Raises ValueError where the file is damaged."""
+    try:
+        return SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
+    except (OSError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def damaged_settings(folder: Path) -> str | None:
+    """Return the settings that a comparison had, where those in its folder are damaged and its seeds have them.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the comparison that is not whole.
+    """
+    about, path = _read_about(folder / SEEDS / f"{ABOUT}.json"), folder / SETTINGS
+    if about is None or (path.is_file() and path.read_bytes() == about["settings"].encode()):
+        return None
+    return str(about["settings"])
 
 
 def _read_about(path: Path) -> dict[str, Any] | None:
@@ -128,7 +150,7 @@ class DoneSeeds:
         if not path.exists():
             return None
         try:
-            return SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            return outcome_in(path)
+        except ValueError as error:
             warnings.warn(f"{str(path)!r} is damaged ({error}); seed {seed} is run again", stacklevel=3)
             return None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from skedastic.data.sources.names import check_utf8
 from skedastic.errors import UserError
+from skedastic.runs.ways import option
 from skedastic.runtime.durable import PART, is_part, make_folder, sync_folder, sync_tree, take_name
 from skedastic.runtime.locks import LOCK, Taken, locked
 from skedastic.runtime.plain_files import check_regular
@@ -310,7 +311,8 @@ def check_not_interrupted(folder: Path) -> None:
     """Raise UserError where a run of this folder was interrupted, and its checkpoints are there."""
     path = unfinished(folder)
     if path.exists() and not holds_nothing(path):
-        way = f"go on with --resume {folder}, or start from scratch with --out {folder} --force"
+        out = option("--out", folder)
+        way = f"go on with {option('--resume', folder)}, or start from scratch with {out} --force"
         raise not_written(folder, f"this run was interrupted (in {str(path)!r}); {way}")
 
 

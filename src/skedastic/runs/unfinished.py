@@ -18,6 +18,7 @@ from skedastic.runs.folder import (
     not_written,
     unfinished,
 )
+from skedastic.runs.ways import command, option
 from skedastic.runtime.locks import LOCK, Taken, locked
 from skedastic.runtime.plain_files import check_regular
 
@@ -41,8 +42,9 @@ def resumable(folder: str | Path, *, force: bool = False, verb: str = "fit") -> 
     """
     kept = unfinished(folder)
     if (Path(folder) / STATE).is_file() and not (force and kept.is_dir()):
-        beside = f", or replace it with the interrupted one beside it: --resume {folder} --force" * kept.is_dir()
-        rule = f"this run is whole already; show its figures with: skedastic show {folder}{beside}"
+        again = command(verb, "--resume", folder, "--force")
+        beside = f"; or replace it with the interrupted one beside it: {again}" * kept.is_dir()
+        rule = f"this run is whole already; show its figures with: {command('show', folder)}{beside}"
         raise _not_resumed(folder, rule)
     config = kept / "config.toml"
     for file in (config, *(kept / CHECKPOINTS).glob("*")):
@@ -59,9 +61,11 @@ def resumable(folder: str | Path, *, force: bool = False, verb: str = "fit") -> 
         raise _not_resumed(folder, f"no interrupted {what} (no {str(config)!r}); {again}")
     if (kept / SEEDS).is_dir() != (verb == "compare"):
         other = "fit" if verb == "compare" else "compare"
-        raise _not_resumed(folder, f"this was a {other}; go on with: skedastic {other} --resume {folder}")
+        raise _not_resumed(folder, f"this was a {other}; go on with: {command(other, '--resume', folder)}")
     if not config.read_bytes().strip():
-        rule = f"its settings are lost ({str(config)!r} is empty); {verb} it again with --out {folder} --force"
+        rule = (
+            f"its settings are lost ({str(config)!r} is empty); {verb} it again with {option('--out', folder)} --force"
+        )
         raise _not_resumed(folder, rule)
     return config
 

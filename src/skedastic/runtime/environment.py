@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import torch
@@ -33,3 +34,35 @@ def environment(threads: int | None) -> dict[str, str]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         **{name: version(name) for name in LIBRARIES},
     }
+
+
+def differences(written: Mapping[str, str], here: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return what differs between two environments: its name, and what each has; cores alone change nothing.
+
+    Parameters
+    ----------
+    written, here : mapping of str to str
+        As of `environment`; what only one of them has is left out.
+    """
+    names = [name for name in written if name in here and name != "cores"]
+    return [(name, written[name], here[name]) for name in names if written[name] != here[name]]
+
+
+def expectation(written: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Return in words how equal a repeated run will be; docs/guide/divergence.md has the table.
+
+    Parameters
+    ----------
+    written, here : mapping of str to str
+        The environment of the run, and the one in which it would be repeated.
+    """
+    different = {name for name, *_ in differences(written, here)}
+    if {written.get("device", "cpu"), here["device"]} != {"cpu"}:
+        return "a repeat differs in the last digits, since a GPU adds in no fixed order"
+    if different & {"torch", "numpy"}:
+        return "a repeat differs in the last digits, and the split and the batches may be others"
+    if different - {"skedastic", "python"}:
+        return "a repeat differs in the last digits"
+    if "skedastic" in different:
+        return "a repeat is equal to the bit where no change of this version says otherwise"
+    return "a repeat with the same data is equal to the bit"

@@ -20,9 +20,9 @@ from typing import Any
 
 from torch import Tensor
 
-from skedastic.errors import UserError
+from skedastic.errors import UserError, first_line
 from skedastic.runtime.durable import make_folder, replacing
-from skedastic.runtime.plain_files import json_value
+from skedastic.runtime.plain_files import check_regular, json_value
 from skedastic.training.tensor_files import Damaged, read_tensors, read_texts, remove_parts, write_tensors
 
 FOLDER, SETTINGS = "checkpoints", "config.toml"
@@ -70,9 +70,8 @@ def mend_settings(folder: str | Path) -> None:
     folder : str or Path
         As in `Checkpoints`.
     """
-    path, kept = Path(folder) / SETTINGS, _kept_settings(Path(folder) / FOLDER)
-    found = path.read_bytes() if path.is_file() else None
-    if kept is None or found == kept.encode() or (found is not None and _is_changed(path, found)):
+    path, kept = Path(folder) / SETTINGS, damaged_settings(folder)
+    if kept is None:
         return
     try:
         with replacing(path) as part:
@@ -82,14 +81,32 @@ def mend_settings(folder: str | Path) -> None:
     warnings.warn(f"{str(path)!r} was damaged, and is written again from the checkpoints beside it", stacklevel=2)
 
 
+def damaged_settings(folder: str | Path) -> str | None:
+    """Return the settings that a run had, where those in its folder are damaged and a checkpoint has them; else None.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As in `Checkpoints`.
+    """
+    path, kept = Path(folder) / SETTINGS, _kept_settings(Path(folder) / FOLDER)
+    found = path.read_bytes() if path.is_file() else None
+    whole = kept is None or found == kept.encode() or (found is not None and _is_changed(path, found))
+    return None if whole else kept
+
+
 def _kept_settings(folder: Path) -> str | None:
     """Return the settings that the newest whole checkpoint of a folder has; None where none has any."""
     files = [file for file in folder.glob(f"*{ENDING}*") if file.suffix in (ENDING, BEFORE)]
-    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+    for file in sorted(files, key=_written_at, reverse=True):
         with suppress(Damaged, FileNotFoundError):
             if (settings := read_texts(file).get(SETTINGS)) is not None:
                 return settings
     return None
+
+
+def _written_at(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def _changed(path: Path) -> Path:
@@ -123,6 +140,68 @@ class Snapshot:
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a checkpoint, as it was found.
+
+    Parameters
+    ----------
+    path : Path
+        The file: the last checkpoint of a stage, or the one before.
+    damage : str
+        Why it can't be resumed from; empty where it can.
+    epochs, of, batches : int
+        Epochs done, those of the stage, and the batches done in the epoch that has begun; 0 where it is damaged.
+    failed : str
+        Why the stage failed; empty where it did not.
+    """
+
+    path: Path
+    damage: str = ""
+    epochs: int = 0
+    of: int = 0
+    batches: int = 0
+    failed: str = ""
+
+    @property
+    def stage(self) -> str:
+        """The key of the stage."""
+        return self.path.name.removesuffix(BEFORE).removesuffix(ENDING)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the stage was trained to its end, or failed."""
+        return bool(self.failed) or (not self.damage and (self.epochs, self.batches) == (self.of, 0))
+
+
+def files_of(folder: str | Path) -> list[list[File]]:
+    """Return the checkpoints of each stage, the last and the one before, in the order in which stages were written.
+
+    They are read whole, so that one flipped bit is noticed; nothing is changed.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As in `Checkpoints`.
+    """
+    found: dict[str, list[File]] = {}
+    for path in sorted((Path(folder) / FOLDER).glob(f"*{ENDING}*"), key=_written_at):
+        if path.name.endswith((ENDING, f"{ENDING}{BEFORE}")):
+            found.setdefault(File(path).stage, []).append(_file(path))
+    return [sorted(files, key=lambda file: file.path.name) for files in found.values()]
+
+
+def _file(path: Path) -> File:
+    check_regular(path)
+    try:
+        facts = _snapshot(path, tensors=True).facts
+        if FAILED in facts:
+            return File(path, failed=str(facts[FAILED]))
+        return File(path, "", int(facts["epoch"]), int(facts["epochs"]), int(facts.get("batches", 0)))
+    except (Damaged, OSError, LookupError, TypeError, ValueError) as error:
+        return File(path, first_line(error))
 
 
 class Checkpoints:

@@ -86,6 +86,11 @@ def read_texts(path: Path) -> dict[str, str]:
     return _read(path, whole=False)[0]
 
 
+def has_checksum(path: Path) -> bool:
+    """Return whether a file of tensors has a checksum; older ones have none. Errors are those of `read_tensors`."""
+    return bool(_read(path, whole=False)[2])
+
+
 def _read(path: Path, *, whole: bool) -> tuple[dict[str, str], dict[str, Tensor], str]:
     """Return the texts, the tensors where they are asked for, and the checksum of these, empty where there is none."""
     try:
