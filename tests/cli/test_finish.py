@@ -9,6 +9,7 @@ import pytest
 
 import skedastic as sk
 from skedastic.cli import console
+from skedastic.methods.auto import Auto
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from tests.support.command_line import everything, refusal, run
 from tests.support.refusals import check_refusal
@@ -145,3 +146,15 @@ def test_a_checkpoint_says_that_its_stage_failed(tmp_path: Path) -> None:
     kept.write("1-train", Snapshot({}, {"epoch": 2}))
     assert (kept.failure("1-train"), kept.has_ended("1-train", 3)) == ("", False)
     assert kept.has_ended("1-train", 2)
+
+
+def test_the_line_before_says_what_may_change_the_way_that_is_taken(
+    here, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, last = interrupted(capsys, monkeypatch, "mixup, half 2")
+    assert "; a trial that has just ended, or a training of all rows that goes wrong, may change that) with: " in last
+    named = last.partition("best so far (")[2].partition(",")[0]
+    monkeypatch.setattr(Auto, "_in_the_end", lambda self, task, candidate: (candidate != self.base(task), False))
+    status, out, err = run(capsys, *FINISH)
+    assert status == 0, err
+    assert f"Choice: {named} was taken" not in out

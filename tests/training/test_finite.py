@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from skedastic.errors import Diverged
 from skedastic.methods.erm import ERM
 from skedastic.settings.methods import make_method
 from skedastic.training import Checkpoints, TrainingConfig, train
+from skedastic.training.divergence import check_epoch
 from skedastic.training.finite import FiniteSteps
 from skedastic.training.optimizers import make_optimizer
 from skedastic.training.stage import StageRun
@@ -77,6 +79,21 @@ def test_the_rows_are_those_whose_own_loss_is_not_finite() -> None:
         train(ERM(), spoiled(), layered, INSTANT)
     assert caught.value.rows == [BAD]
     assert f"rows {BAD}: the loss is not finite" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [("erm", False), ("elr", False), ("sam", False), ("har(strength=1)", True), ("sam(base=har)", True)],
+)
+def test_a_strength_is_named_where_the_method_has_one(name: str, has: bool) -> None:
+    stage = SimpleNamespace(name="train", method=make_method(name, {}))
+    place = vars(StageRun)["place"].fget(
+        SimpleNamespace(stage=stage, epoch=0, epochs=2, step=3, training=INSTANT.settled())
+    )
+    assert ("or the strength" in place.slower) is has
+    with pytest.raises(Diverged) as caught:
+        check_epoch(place, {"loss": float("inf")}, [])
+    assert ("or the strength" in caught.value.rule) is has
 
 
 def test_a_gradient_alone_is_enough() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -17,10 +16,12 @@ from skedastic.cli import console
 from skedastic.errors import Diverged, Interrupted, UserError, shortened, unknown
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.runtime.escaping import visible
+from skedastic.runtime.printing import forgiving
 from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
 
-DIVERGED = 3  # the exit status where training went wrong
+DIVERGED, UNPRINTED = 3, 4  # the exit statuses where training went wrong, and what is printed could not be written
+READER_GONE = 141  # as a shell says of a process that SIGPIPE has ended
 VERBS = ("fit", "compare", "estimate", "predict", "evaluate", "suspects", "export", "show", "doctor", "methods", "taps")
 
 
@@ -63,7 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     A value that can't be used is one line on stderr, and exit status 2. Numbers of training that are no longer finite
     are a line too, and exit status 3. An interrupt is one line, and exit status 130;
-    so is a signal that tells the process to end, and its status.
+    so is a signal that tells the process to end, and its status. Where what is printed can't be written the work goes
+    on all the same; the exit status is then 141 if its reader has ended, as `head` does, and else 4.
 
     Parameters
     ----------
@@ -74,7 +76,18 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _noted
     console.forget()
     keep_freed_memory()
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with forgiving() as printed:
+        _run(sys.argv[1:] if arguments is None else arguments)
+        printed.flush()
+        if printed.failure is not None and not printed.reader_is_gone:
+            reason = printed.failure.strerror or printed.failure
+            _stop(f"what is printed can't be written ({reason}); what was asked for is done", UNPRINTED)
+    if printed.reader_is_gone:
+        sys.exit(READER_GONE)
+
+
+def _run(arguments: list[str]) -> None:
+    """Run the verb of a command line; each error that a user can mend is one line and an exit status."""
     with taken_as_interrupts() as came:
         try:
             app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)
@@ -92,8 +105,6 @@ def main(arguments: list[str] | None = None) -> None:
         except MemoryError:
             _stop("there is not enough memory; take fewer rows (--limit N), or a machine with more", 2)
         except OSError as error:
-            if came.number is not None:  # of a terminal that is gone
-                _stop("interrupted", came.status)
             if error.filename is None:
                 raise
             _stop(f"{shortened(str(error.filename))}: {error.strerror}", 2)
@@ -105,6 +116,5 @@ def _noted(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _stop(message: str, status: int) -> None:
-    with suppress(OSError):  # the terminal may be gone
-        click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
+    click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
     sys.exit(status)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from skedastic.settings.config import Config
 
 
+NOT_SURE = "a trial that has just ended, or a training of all rows that goes wrong, may change that"
 CHANGEABLE = ("lr", "on_nan")  # settings of training that may be others where a run goes on
 
 
@@ -44,7 +45,8 @@ CHANGEABLE = ("lr", "on_nan")  # settings of training that may be others where a
     "--method",
     metavar="NAME",
     help="Method by preset name; `skedastic methods` lists them. By default auto, which chooses the way of training, "
-    "for classes, stack for numbers, and har where the network may take long; a line says which, and why.",
+    "for classes, stack for numbers, and har where the network is not known to train in seconds; a line says which, "
+    "and why.",
 )
 @click.option(
     "--optimize",
@@ -181,7 +183,8 @@ class Found:
         """Take over the best way."""
         last, self.best = self.best, best
         if last is None:
-            console.found(f"first model after {self._seconds}: {self.said}; Ctrl-C, then --finish, takes it")
+            way = "Ctrl-C, then --finish, takes it, or a better one by then"
+            console.found(f"first model after {self._seconds}: {self.said}; {way}")
         elif last.name != best.name and best.value > self._told:
             console.found(f"best model after {self._seconds}: {self.said}")
         self._told = max(self._told, best.value)
@@ -211,7 +214,7 @@ def _way_on(kept: Path, way: str, found: Found | None) -> Iterator[None]:
             raise
         finish = f" --finish; or try more ways with: {way}" if found is None else ""
         if found is not None and found.best is not None:
-            finish = f"; or take the best so far ({found.said}) with: {way} --finish"
+            finish = f"; or take the best so far ({found.said}; {NOT_SURE}) with: {way} --finish"
         raise Interrupted(f"interrupted; go on with: {way}{finish}") from None
     except UserError as error:
         raise error.adding(_after(error, kept, way)) from None

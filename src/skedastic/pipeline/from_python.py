@@ -82,8 +82,8 @@ def fit(
         Labels of any kind, or numbers.
     method : Method or str, optional
         Such as `sk.HAR(strength=0.1)`, or the name of a preset. By default it is auto, which chooses the way of
-        training, for classes, stack for numbers, and har where the network is your own or may take long; a note says
-        which, and why.
+        training, for classes, stack for numbers, and har where the network is your own or is not known to train in
+        seconds; a note says which, and why.
     model : str, mapping or callable
         A model's name, a table {"name": …} with its options, or a function without arguments that returns a fresh
         network for the encoded features.

@@ -121,7 +121,7 @@ def _why_alone(config: Config, data: Data) -> str:
     if not isinstance(model, NamedModel):
         return "the network is your own"
     if not models.is_small(model.name, inputs, model.options):
-        return f"{model.name} may take long to train"
+        return f"{model.name} is not known to train in seconds"
     if rows.classes:
         return ""
     entries = len(places_read(math.prod(rows.x.shape[1:]), rows.words))

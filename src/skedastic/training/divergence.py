@@ -15,7 +15,11 @@ SHOWN = 8  # rows in a message
 
 
 class Place(NamedTuple):
-    """Where a stage stands: its name, its method's, epochs done, all epochs, steps taken, and how it is trained."""
+    """Where a stage stands.
+
+    Its name, its method's, epochs done, all epochs, steps taken, how it is trained, and whether its method has a
+    strength.
+    """
 
     stage: str
     method: str
@@ -23,11 +27,17 @@ class Place(NamedTuple):
     epochs: int
     step: int
     training: Training
+    has_strength: bool = False
 
     @property
     def name(self) -> str:
         """What is trained, in words."""
         return f"training {self.method if self.stage == 'train' else f'stage {self.stage} ({self.method})'}"
+
+    @property
+    def slower(self) -> str:
+        """What to lower, of the settings that there are, in words."""
+        return f"lower the learning rate (now train.lr={self.training.lr}){' or the strength' * self.has_strength}"
 
     @property
     def in_epoch(self) -> str:
@@ -40,7 +50,7 @@ def exceeded(place: Place, finite: FiniteSteps) -> Diverged:
     last = finite.bad[-1]
     what = "the loss" if last.rows else "the gradient"
     bound = f"; {finite.allowed} such steps were left out before" if finite.allowed else ""
-    way = f"lower the learning rate (now train.lr={place.training.lr}) or the strength"
+    way = place.slower
     if place.training.precision != "fp32":
         way = f"train in full precision (now train.precision={place.training.precision}), or {way}"
     elif last.step == 1:
@@ -57,7 +67,7 @@ def check_epoch(place: Place, means: Mapping[str, float], weights: Iterable[Tens
         what = f"a weight is not finite after {place.in_epoch}"
     else:
         return
-    rule = f"{what}; lower the learning rate (now train.lr={lr}) or the strength"
+    rule = f"{what}; {place.slower}"
     raise Diverged(rule, setting="train.lr", value=lr, given=place.name, stage=place.stage, step=place.step)
 
 

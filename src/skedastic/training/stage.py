@@ -19,6 +19,7 @@ from skedastic.methods.bases.card import REFERENCE
 from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
+from skedastic.methods.bases.wrapper import wrapped
 from skedastic.training.config import Training
 from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
 from skedastic.training.engine import PlainEngine
@@ -282,7 +283,10 @@ class StageRun:
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.stage.name, self.stage.method.card.name, self.epoch, self.epochs, self.step, self.training)
+        method = self.stage.method
+        has_strength = any(hasattr(each, "strength") for each in wrapped(method))
+        done = (self.epoch, self.epochs, self.step)
+        return Place(self.stage.name, method.card.name, *done, self.training, has_strength)
 
     @property
     def _clock(self) -> Clock:
