@@ -9,7 +9,7 @@ help:
 	@echo "make demo       fit on noisy, rare digits, and the same against plain training: two reports (2 minutes)"
 	@echo "make test       all tests"
 	@echo "make test-fast  all but the slow ones"
-	@echo "make torture    fits of eight methods, killed at every change of files (an hour)"
+	@echo "make torture    fits of eight methods and a comparison, killed 1,000 times (half an hour)"
 	@echo "make check      ruff and mypy"
 	@echo "make audit      known holes of the locked versions, where the advisory service can be asked"
 	@echo "make docs       docs/reference, from the code"

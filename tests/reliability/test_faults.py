@@ -10,6 +10,7 @@ import signal
 import tempfile
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +28,24 @@ from tests.support.refusals import refused
 FIT = ["fit", "rows.csv", "--target", "y", "--method", "erm", "--epochs", "3", "--out", "run"]
 FIT += [f"--set={each}" for each in ("checkpoint_every=0", "train.device=cpu", "model.width=8", "estimate.folds=2")]
 RESUME = ["fit", "--resume", "run"]
+COMPARE = ["compare", *FIT[1:4], "--methods", "erm", "--seeds", "2", "--jobs", "1", "--without-trees", *FIT[6:]]
 NOBODY = 65534
 pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command line, the one that goes on with it, and a part of its work, of which some are done."""
+
+    line: list[str]
+    resume: list[str]
+    part: str
+    done: int
+
+
+FITS = Verb(FIT, RESUME, "train", 2)
+COMPARES = Verb(COMPARE, ["compare", "--resume", "run", "--jobs", "1"], "1 method × 2 seeds", 1)
+both_verbs = pytest.mark.parametrize("verb", [FITS, COMPARES], ids=["fit", "compare"])
 
 
 @pytest.fixture
@@ -45,6 +62,10 @@ def here(tmp_path: Path) -> Path:
 def printed(folder: Path) -> list[str]:
     """Return the lines that the last command line has printed."""
     return (folder.parent / OUTPUT).read_text("utf-8").splitlines()
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def files_of_at_most(size: int) -> None:
@@ -68,33 +89,37 @@ def wait_to_be_killed() -> None:
     signal.pause()
 
 
-def test_on_a_full_disk_training_goes_on_and_what_was_kept_is_gone_on_with(here: Path) -> None:
-    assert status_of(command_line, FIT, here, partial(files_of_at_most, 12_000)) == 2
+@both_verbs
+def test_on_a_full_disk_training_goes_on_and_what_was_kept_is_gone_on_with(verb: Verb, here: Path) -> None:
+    assert status_of(command_line, verb.line, here, partial(files_of_at_most, 12_000)) == 2
     lines = printed(here)
     assert any("can't be written" in line and "training goes on" in line for line in lines), lines
     assert lines[-1].startswith("error: --out 'run': writing it failed (File too large"), lines
     assert sorted(path.name for path in here.iterdir()) == ["rows.csv", "run.unfinished"]
     assert not list(here.rglob("*.part"))
-    assert status_of(command_line, RESUME, here) == 0, printed(here)
+    assert status_of(command_line, verb.resume, here) == 0, printed(here)
     assert sorted(path.name for path in here.iterdir()) == ["rows.csv", "run"]
 
 
-def test_a_folder_that_can_not_be_written_is_refused_before_anything_is_trained(here: Path) -> None:
+@both_verbs
+def test_a_folder_that_can_not_be_written_is_refused_before_anything_is_trained(verb: Verb, here: Path) -> None:
     with tempfile.TemporaryDirectory() as name:  # the folder of the tests is closed to other users
         folder = Path(name) / "here"
         shutil.copytree(here, folder)
         Path(name).chmod(0o755)
         folder.chmod(0o555)
         try:
-            assert status_of(command_line, FIT, folder, nobody) == 2
+            assert status_of(command_line, verb.line, folder, nobody) == 2
             assert printed(folder)[-1].startswith("error: --out 'run': can't be written (Permission denied)")
             assert [path.name for path in folder.iterdir()] == ["rows.csv"]
         finally:
             folder.chmod(0o755)
 
 
-def test_a_folder_of_checkpoints_that_is_removed_is_made_again(here: Path) -> None:
-    assert status_of(command_line, FIT, here, partial(at_epoch, remove_checkpoints, "train", 1)) == 0, printed(here)
+@both_verbs
+def test_a_folder_of_checkpoints_that_is_removed_is_made_again(verb: Verb, here: Path) -> None:
+    removed = partial(at_epoch, remove_checkpoints, verb.part, 1)
+    assert status_of(command_line, verb.line, here, removed) == 0, printed(here)
     assert sorted(path.name for path in here.iterdir()) == ["rows.csv", "run"]
 
 
@@ -120,9 +145,7 @@ def test_what_can_not_be_gone_on_with_is_said(tmp_path: Path) -> None:
         resumable(run)
     run.mkdir()
     (run / "state.json").touch()
-    with refused(
-        "--resume", str(run), rule=f"or replace it with the interrupted one beside it: --resume {run} --force"
-    ):
+    with refused("--resume", str(run), rule=f"the interrupted one beside it: skedastic fit --resume {run} --force"):
         resumable(run)
     (kept / "config.toml").write_text("seed = 1")
     assert resumable(run, force=True) == kept / "config.toml"
@@ -160,23 +183,25 @@ def test_what_ends_a_fit_saves_it_at_the_next_step(number: signal.Signals, here:
         assert (here / "run" / name).read_bytes() == (here / "whole" / name).read_bytes()
 
 
-def test_the_second_of_two_fits_is_refused_until_the_first_is_killed(here: Path) -> None:
-    first = CONTEXT.Process(target=command_line, args=(FIT, here, partial(at_epoch, wait_to_be_killed, "train", 2)))
+@both_verbs
+def test_the_second_of_two_is_refused_until_the_first_is_killed(verb: Verb, here: Path) -> None:
+    waits = partial(at_epoch, wait_to_be_killed, verb.part, verb.done)
+    first = CONTEXT.Process(target=command_line, args=(verb.line, here, waits))
     first.start()
     while not (here / "waiting").exists():
         assert first.is_alive(), printed(here)
         first.join(0.05)
-    kept = {path: path.read_bytes() for path in here.rglob("*.safetensors")}
-    for line in (FIT, [*FIT, "--force"], RESUME):
+    kept = files_in(here / "run.unfinished")
+    for line in (verb.line, [*verb.line, "--force"], verb.resume):
         assert status_of(command_line, line, here) == 2
         assert f"another fit is writing this run (process {first.pid} on " in printed(here)[-1]
-    assert {path: path.read_bytes() for path in here.rglob("*.safetensors")} == kept
+    assert files_in(here / "run.unfinished") == kept
     assert first.pid is not None
     os.kill(first.pid, signal.SIGKILL)
     first.join()
-    assert status_of(command_line, FIT, here) == 2
+    assert status_of(command_line, verb.line, here) == 2
     assert "this run was interrupted" in printed(here)[-1]
-    assert status_of(command_line, RESUME, here) == 0, printed(here)
+    assert status_of(command_line, verb.resume, here) == 0, printed(here)
     assert sorted(path.name for path in here.iterdir()) == ["rows.csv", "run", "waiting"]
 
 
