@@ -169,7 +169,11 @@ def test_code_that_a_run_names_is_not_run(here: Path, capsys: pytest.CaptureFixt
     status, found = doctor(capsys, "run")
     assert (status, damaged(found)) == (0, [])
     assert "which is not run here" in said(found, "the network")
-    found = doctor(capsys, "a 'cut' run")[1]
+    shutil.rmtree(here / "a 'cut' run.unfinished" / "checkpoints")  # else a resume writes the settings again from them
+    resume = doctor(capsys, "a 'cut' run")[1]["runs"][0]["resume"]
+    assert "evil" not in resume, "to paste it does not trust the run"
+    error = refusal(capsys, *shlex.split(resume)[1:])
+    assert "which the run names and you did not" in error.rule
     assert not (here / CANARY).exists()
 
 

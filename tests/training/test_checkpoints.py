@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from skedastic.cli import console
 from skedastic.errors import UserError
 from skedastic.methods.erm import ERM
 from skedastic.training import Checkpoints, train
+from skedastic.training.checkpoints import Snapshot, files_of
 from skedastic.training.tensor_files import read_tensors
 from tests.support import training as support
 from tests.support.command_line import refusal
@@ -372,3 +374,19 @@ def test_an_unfinished_run_is_replaced_only_when_forced_and_only_if_it_is_one(
     cli.main([*line, "--force"])
     assert sorted(os.listdir()) == ["run"]
     capsys.readouterr()
+
+
+def test_what_is_written_meanwhile_is_not_called_damaged(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path, 0)
+
+    def write() -> None:
+        for epoch in range(100):
+            kept.write("1-train", Snapshot({"a": torch.full((2000,), float(epoch))}, {"epoch": epoch, "epochs": 100}))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        found = [file for files in files_of(tmp_path) for file in files]
+        assert not any(file.damage for file in found), found
+    writer.join()
+    assert [(file.epochs, file.has_ended) for file in files_of(tmp_path)[0]] == [(99, False), (98, False)]

@@ -13,11 +13,10 @@ import click
 
 from skedastic.cli import console
 from skedastic.cli.options import options
-from skedastic.cli.trust import CONFIG, FILES, model_of
+from skedastic.cli.trust import FILES
 from skedastic.errors import UserError
 from skedastic.runs.folder import unfinished
 from skedastic.runs.ways import way_on
-from skedastic.settings.layers import file_settings
 
 if TYPE_CHECKING:
     from skedastic.runs.integrity import Examined
@@ -78,13 +77,11 @@ def _needed(packages: list[Package]) -> list[Package]:
 
 
 def _resume(run: Examined) -> str:
-    """Return the command that goes on with a run; "" where there is none."""
-    config = unfinished(run.folder) / CONFIG
-    try:
-        model = model_of(file_settings(config))
-    except UserError:  # is written again by the resume
-        model = ""
-    return way_on(run.verb, run.folder, model) if run.verb else ""
+    """Return the command that goes on with a run; "" where there is none.
+
+    It names no code that the run names: the command itself then says what would be run, and stops.
+    """
+    return way_on(run.verb, run.folder) if run.verb else ""
 
 
 def _say_run(run: Examined) -> None:

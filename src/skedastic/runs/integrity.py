@@ -5,6 +5,7 @@ Files are read by those who read them elsewhere; there is no second way of check
 
 from __future__ import annotations
 
+import tomllib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from skedastic.runs.load import load, load_summary
 from skedastic.runs.summary import RunSummary
 from skedastic.runtime.durable import is_part
 from skedastic.runtime.environment import differences, environment, expectation
-from skedastic.runtime.finding import Finding
+from skedastic.runtime.finding import Finding, Kind
 from skedastic.runtime.locks import LOCK, holder
 from skedastic.runtime.plain_files import check_regular, json_value
 from skedastic.settings.config import Config
@@ -46,6 +47,7 @@ from skedastic.training.checkpoints import SETTINGS, File
 from skedastic.training.tensor_files import Damaged, has_checksum, read_tensors
 
 READ = (Damaged, UserError, OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError)
+NEEDS_PACKAGE = "pip install"  # stands in errors of what is not installed
 EXPORTS = (*EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values()))
 
 
@@ -78,7 +80,7 @@ class Examined:
         """Whether nothing of it is damaged."""
         return all(finding.kind != "damaged" for finding in self.findings)
 
-    def add(self, place: str, said: str, kind: Any = "sound") -> None:
+    def add(self, place: str, said: str, kind: Kind = "sound") -> None:
         """Add what was found of a place."""
         self.findings.append(Finding(place, said, kind))
 
@@ -140,9 +142,7 @@ def _run(folder: Path) -> Examined:
     """Return what is known of a whole run."""
     run = Examined(folder, "a run")
     _check_files(run, folder, RUN_FILES, (ENCODER, CLUSTERS, *EXPORTS))
-    for files in checkpoints.files_of(folder):
-        for file in files:
-            _check_file(run, f"{CHECKPOINTS}/{file.path.name}", partial(_words_of, file))
+    _check_checkpoints(run, folder, "")
     if run.is_sound:
         _check_whole(run, folder)
     return run
@@ -247,7 +247,10 @@ def _check_whole(run: Examined, folder: Path) -> None:
             said = "it is made by code of others, which is not run here; whether its weights fit shows when it predicts"
             run.add("the network", f"{model.name}: {said}", "note")
     except READ as error:
-        run.add("the whole", f"its files don't fit together: {first_line(error)}", "damaged")
+        if NEEDS_PACKAGE in str(error):
+            run.add("the network", f"it can't be made here: {first_line(error)}", "note")
+        else:
+            run.add("the whole", f"its files don't fit together: {first_line(error)}", "damaged")
         return
     run.written_by = dict(summary.environment)
     _compare_versions(run, summary)
@@ -270,8 +273,9 @@ def _begun(folder: Path) -> Examined:
     if who := holder(kept):
         begun.add(LOCK, f"{who} is writing it now", "note")
     settings = _check_settings(begun, kept, is_comparison)
+    said = "which is being written" if who else "which a process that was killed has left"
     for part in sorted(path for path in kept.rglob("*") if is_part(path)):
-        begun.add(str(part.relative_to(kept)), "a part of a file, which a process that was killed has left", "note")
+        begun.add(str(part.relative_to(kept)), f"a part of a file, {said}", "note")
     can_go_on = settings is not None
     if is_comparison:
         _check_seeds(begun, kept, settings or {})
@@ -288,7 +292,7 @@ def _check_settings(begun: Examined, kept: Path, is_comparison: bool) -> Mapping
     lost = (done_seeds if is_comparison else checkpoints).damaged_settings(kept)
     if lost is not None:
         begun.add(SETTINGS, "it is damaged; a resume writes it again from what is kept", "damaged")
-        return {}
+        return tomllib.loads(lost)
     try:
         settings = file_settings(kept / SETTINGS)
         if not settings:

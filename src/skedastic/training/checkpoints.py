@@ -106,7 +106,8 @@ def _kept_settings(folder: Path) -> str | None:
 
 
 def _written_at(file: Path) -> int:
-    return file.stat().st_mtime_ns
+    """Return when a file was written, in nanoseconds; 0 where it is there no more."""
+    return (_identity(file) or (0, 0))[1]
 
 
 def _changed(path: Path) -> Path:
@@ -188,18 +189,37 @@ def files_of(folder: str | Path) -> list[list[File]]:
     """
     found: dict[str, list[File]] = {}
     for path in sorted((Path(folder) / FOLDER).glob(f"*{ENDING}*"), key=_written_at):
-        if path.name.endswith((ENDING, f"{ENDING}{BEFORE}")):
-            found.setdefault(File(path).stage, []).append(_file(path))
+        if path.name.endswith((ENDING, f"{ENDING}{BEFORE}")) and (file := _file(path)) is not None:
+            found.setdefault(file.stage, []).append(file)
     return [sorted(files, key=lambda file: file.path.name) for files in found.values()]
 
 
-def _file(path: Path) -> File:
+def _file(path: Path) -> File | None:
+    """Return what is found in a file, as it was in one moment; None where it was renamed meanwhile."""
     check_regular(path)
+    while True:
+        before = _identity(path)
+        file = _found(path)
+        if file is None or not file.damage or before == _identity(path):
+            return file
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that takes its name later; None where it is there no more."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
+
+
+def _found(path: Path) -> File | None:
     try:
         facts = _snapshot(path, tensors=True).facts
         if FAILED in facts:
             return File(path, failed=str(facts[FAILED]))
         return File(path, "", int(facts["epoch"]), int(facts["epochs"]), int(facts.get("batches", 0)))
+    except FileNotFoundError:
+        return None
     except (Damaged, OSError, LookupError, TypeError, ValueError) as error:
         return File(path, first_line(error))
 

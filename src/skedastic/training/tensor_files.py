@@ -99,7 +99,9 @@ def _read(path: Path, *, whole: bool) -> tuple[dict[str, str], dict[str, Tensor]
             tensors = {name: file.get_tensor(name) for name in file.keys()} if whole else {}  # noqa: SIM118
     except FileNotFoundError:
         raise
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RuntimeError) as error:
+        if not path.exists():  # it was renamed between two looks at it, the second of which is torch's
+            raise FileNotFoundError(str(path)) from None
         raise Damaged(str(error)) from None
     of_texts, _, of_tensors = texts.pop(CHECKSUM, "").partition(" ")
     if of_texts and of_texts != _of_texts(texts):
