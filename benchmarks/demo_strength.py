@@ -20,7 +20,7 @@ from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.runs.comparison import Comparison
-from skedastic.runs.seeds import SeedOutcome, run_seeds
+from skedastic.runs.seeds import SeedOutcome, on_this_machine, run_seeds
 from skedastic.settings.config import Config
 from skedastic.settings.reading import read
 
@@ -53,7 +53,7 @@ def main() -> None:
     names = [f"{kind}-{s}" for kind in ("unif", "har") for s in arguments.strengths.split(",")]
     config = read(DEMO, {"seeds": arguments.seeds, "first_seed": arguments.first_seed}, arguments.set)
     config = replace(config, methods=("erm", *names))
-    comparison = Comparison(config, run_seeds(run_seed, config, 0, None))
+    comparison = Comparison(config, run_seeds(on_this_machine(run_seed, 0), config, None))
     figures = {}
     for name, parts in comparison.values.items():
         focus, rest = (mean_interval(parts[part]) for part in ("focus", "rest"))

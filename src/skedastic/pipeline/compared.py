@@ -17,7 +17,7 @@ from skedastic.methods.presets import presets
 from skedastic.methods.trees import are_quick, can_read_trees, places_read
 from skedastic.noise.estimate import Estimate
 from skedastic.pipeline.keep_features import keep_features
-from skedastic.pipeline.prepare import Data, network, open_data, settled
+from skedastic.pipeline.prepare import Data, Opened, data_of, network, open_sources, settled
 from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
@@ -33,14 +33,15 @@ from skedastic.training.loop import make_task
 Outcome = TypeVar("Outcome")
 
 
-def compare_seed(config: Config, done: DoneSeeds | None = None) -> SeedOutcome:
+def compare_seed(config: Config, opened: Opened | None = None, done: DoneSeeds | None = None) -> SeedOutcome:
     """Run all methods with one seed: one split, one corruption, one estimate, one start for all.
 
     A method whose training fails is left out, so that the others' work is not lost. Raises UserError where none is
-    left. `done` keeps the seed's checkpoints, and goes on from those that are there.
+    left. `opened` are the sources of the configuration, where they are open already. `done` keeps the seed's
+    checkpoints, and goes on from those that are there.
     """
     kept = None if done is None else done.checkpoints(config)
-    data, methods = open_data(config), compared_methods(config)
+    data, methods = data_of(config, opened or open_sources(config)), compared_methods(config)
     config = settled(config, data)
     data, make_net = without_gross_errors(config, data, bins_anew=False), network(config, data)
     with threads(config.training.threads):

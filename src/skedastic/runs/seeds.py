@@ -1,9 +1,10 @@
-"""The seeds of a comparison: each runs all methods on one split, in this process or in several."""
+"""The seeds of a comparison: each runs all methods on one split, in this process, in several, or on a cluster."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from skedastic.settings.config import Config
 from skedastic.training.loop import Progress
 
 NOT_NEGATIVE = Range.parse("[0, inf)")
+Workers = Callable[[Sequence[Config]], AbstractContextManager[Iterator["SeedOutcome"]]]  # outcomes as they are done
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,27 +158,41 @@ def check_jobs(jobs: int) -> None:
         raise UserError("must be a whole number of at least 1, or 0 for one for each core", setting="jobs", value=jobs)
 
 
-def run_seeds(
-    run: Callable[[Config], SeedOutcome],
-    config: Config,
-    jobs: int,
-    progress: Progress | None,
-    done: Sequence[SeedOutcome] = (),
-    keep: Callable[[SeedOutcome], None] | None = None,
-) -> list[SeedOutcome]:
-    """Run every seed of a comparison, each on one thread.
-
-    With one thread, a seed gives the same figures however many run at a time. One job runs in this process; several
-    run in processes of their own.
+def on_this_machine(run: Callable[[Config], SeedOutcome], jobs: int) -> Workers:
+    """Return what runs seeds on this machine, each on one thread: one at a time in this process, several in their own.
 
     Parameters
     ----------
     run : callable
         The function that runs one seed: its configuration has the seed.
-    config : Config
-        The settings of the comparison.
     jobs : int
         Seeds to run at a time, at least 1; 0 is one for each core.
+    """
+
+    def lend(configs: Sequence[Config]) -> AbstractContextManager[Iterator[SeedOutcome]]:
+        at_once = jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1)
+        return mapped(run, configs, min(at_once, max(len(configs), 1)))
+
+    return lend
+
+
+def run_seeds(
+    workers: Workers,
+    config: Config,
+    progress: Progress | None,
+    done: Sequence[SeedOutcome] = (),
+    keep: Callable[[SeedOutcome], None] | None = None,
+) -> list[SeedOutcome]:
+    """Run every seed of a comparison.
+
+    On one thread a seed gives the same figures wherever it runs, and however many run at a time.
+
+    Parameters
+    ----------
+    workers : callable
+        From the configurations of seeds to a context that lends their outcomes, in the order in which they are done.
+    config : Config
+        The settings of the comparison.
     progress : callable or None
         Is told the number of seeds done, and of all seeds.
     done : sequence of SeedOutcome, optional
@@ -192,11 +208,10 @@ def run_seeds(
     Raises
     ------
     UserError
-        A seed raised it.
+        A seed raised it, or what ran it is gone.
     """
     outcomes, known = list(done), {outcome.seed for outcome in done}
     configs = [replace(config, seed=seed) for seed in seeds_of(config) if seed not in known]
-    at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), max(len(configs), 1))
 
     def tell() -> None:
         if progress is not None:
@@ -204,7 +219,7 @@ def run_seeds(
             progress(f"{methods} × {config.seeds} seeds", len(outcomes), config.seeds)
 
     tell()
-    with mapped(run, configs, at_once) as seeds:
+    with workers(configs) as seeds:
         for outcome in seeds:
             outcomes.append(outcome)
             if keep is not None:
