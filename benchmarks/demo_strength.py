@@ -32,13 +32,14 @@ def run_seed(config: Config) -> SeedOutcome:
     data = open_data(config)
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net)
-    results = {}
+    outcomes = []
     for name in config.methods:
         kind, _, strength = name.partition("-")
         weighting = "uniform" if kind == "unif" else "adaptive"
         method = ERM() if kind == "erm" else HAR(strength=float(strength), weighting=weighting)
-        results[name] = train_and_evaluate(config, data, method, make_net, estimated)
-    return SeedOutcome.of(config.seed, results)
+        result = train_and_evaluate(config, data, method, make_net, estimated)
+        outcomes.append(SeedOutcome.of(config.seed, name, result))
+    return SeedOutcome.joined(outcomes)
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def test_a_worker_that_is_killed_costs_its_seed_alone(here, tmp_path: Path, caps
 
         killer = Thread(target=kill)
         killer.start()
-        status, out, err = run(capsys, *compared, "--cluster", there.name, "--out", "out")
+        status, _, err = run(capsys, *compared, "--cluster", there.name, "--out", "out")
         killer.join()
     assert status == 0, err
     assert "each is sent the data once, 0." in err

@@ -40,7 +40,8 @@ def write_table(kind: str) -> None:
     if kind == "csv":
         frame.to_csv("t.csv", index=False, sep=";", decimal=",")
     elif kind == "parquet":
-        frame.assign(vector=[[float(i), 1.0] for i in n]).to_parquet("t.parquet")
+        frame["vector"] = pd.Series([[float(i), 1.0] for i in n])
+        frame.to_parquet("t.parquet")
     elif kind == "arrow":
         frame.to_feather("t.arrow")
     else:

@@ -45,8 +45,8 @@ def dask_cluster(folder: Path, threads: Sequence[int] = (1, 1), **environment: s
 
     def start(part: str, *words: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.dask_{part}", "--no-dashboard", *map(str, words)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        begun.append(subprocess.Popen(command, cwd=folder / "elsewhere", env=settings, **quiet))
+        nowhere = subprocess.DEVNULL
+        begun.append(subprocess.Popen(command, cwd=folder / "elsewhere", env=settings, stdout=nowhere, stderr=nowhere))
         return begun[-1]
 
     def address() -> str | None:

@@ -21,7 +21,6 @@ from skedastic.pipeline.prepare import Data, Opened, data_of, network, open_sour
 from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
-from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
 from skedastic.settings.expression import name_and_settings
@@ -50,17 +49,25 @@ def compare_seed(config: Config, opened: Opened | None = None, done: DoneSeeds |
     if config.estimate.kind is not None:
         estimated = or_anew(partial(estimate_noise, config, data, make_net, None), kept)
     data = data.regrouped(estimated)
-    results, failed = dict[str, Result](), dict[str, str]()
+    outcomes, failed = list[SeedOutcome](), dict[str, str]()
     for i, (name, method) in enumerate(methods.items(), 1):
+        if done is not None and (known := done.of_method(config.seed, i, name)) is not None:
+            outcomes.append(known)
+            continue
+        of_method = None if kept is None else kept.of(f"method {i}")
         try:
-            of_method = None if kept is None else kept.of(f"method {i}")
             run = partial(train_and_evaluate, config, data, method, make_net, estimated, None)
-            results[name] = or_anew(partial(run, criterion=the_criterion(config)), of_method)
+            result = or_anew(partial(run, criterion=the_criterion(config)), of_method)
         except UserError as error:
             if len(failed) + 1 == len(methods):
                 raise
             failed[name] = str(error)
-    return SeedOutcome.of(config.seed, results, failed)
+            continue
+        outcomes.append(SeedOutcome.of(config.seed, name, result))
+        del result  # its network
+        if done is not None and of_method is not None:
+            done.write_method(outcomes[-1], i, of_method)
+    return SeedOutcome.joined(outcomes, failed)
 
 
 def or_anew(run: Callable[[Checkpoints | None], Outcome], kept: Checkpoints | None) -> Outcome:

@@ -1,7 +1,7 @@
 """The seeds of a comparison that are done, a file each, so that one that was interrupted goes on from there.
 
-A seed that is under way keeps its checkpoints beside them: its estimate and the methods that are trained are not
-trained again.
+A seed that is under way keeps its checkpoints beside them, and the outcome of each method that is done: these, and its
+estimate, are not trained again.
 """
 
 from __future__ import annotations
@@ -102,15 +102,56 @@ class DoneSeeds:
         return [outcome for seed in seeds if (outcome := self._read(seed)) is not None]
 
     def write(self, outcome: SeedOutcome) -> None:
-        """Keep the outcome of a seed, whose checkpoints then go. Where that fails, warn: the comparison goes on."""
-        path = self._path(outcome.seed)
+        """Keep the outcome of a seed, whose checkpoints then go. Where that fails, warn: the comparison goes on.
+
+        Parameters
+        ----------
+        outcome : SeedOutcome
+            The outcome, of all methods.
+        """
+        if self._write(self._path(outcome.seed), outcome):
+            for path in self.folder.glob(f"{SEEDS}/{outcome.seed}.*.json"):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(self.under_way(outcome.seed), ignore_errors=True)
+
+    def write_method(self, outcome: SeedOutcome, number: int, checkpoints: Checkpoints) -> None:
+        """Keep the outcome of a method with a seed, whose checkpoints then go. Where that fails, warn.
+
+        Parameters
+        ----------
+        outcome : SeedOutcome
+            The outcome, of this method alone.
+        number : int
+            Its number among the methods, from 1.
+        checkpoints : Checkpoints
+            Those of the method.
+        """
+        if self._write(self._path(outcome.seed, number), outcome):
+            checkpoints.remove()
+
+    def of_method(self, seed: int, number: int, name: str) -> SeedOutcome | None:
+        """Return the outcome of a method with a seed; None where it is not done, or with a warning is damaged.
+
+        Parameters
+        ----------
+        seed : int
+            The seed.
+        number : int
+            The number of the method, from 1.
+        name : str
+            The method.
+        """
+        return self._read(seed, number, name)
+
+    def _write(self, path: Path, outcome: SeedOutcome) -> bool:
+        """Write an outcome; return whether that went well."""
         try:
             with replacing(path) as part:
                 part.write_text(json.dumps(outcome.to_dict()), "utf-8")
         except OSError as error:
-            warnings.warn(f"{str(path)!r} can't be written ({error}); the comparison goes on", stacklevel=2)
-            return
-        shutil.rmtree(self.under_way(outcome.seed), ignore_errors=True)
+            warnings.warn(f"{str(path)!r} can't be written ({error}); the comparison goes on", stacklevel=3)
+            return False
+        return True
 
     def checkpoints(self, config: Config) -> Checkpoints:
         """Return the checkpoints of a seed, whose configuration it is."""
@@ -120,15 +161,18 @@ class DoneSeeds:
         """Return the folder of a seed's checkpoints."""
         return self.folder / SEEDS / str(seed)
 
-    def _path(self, seed: int) -> Path:
-        return self.folder / SEEDS / f"{seed}.json"
+    def _path(self, seed: int, number: int | None = None) -> Path:
+        return self.folder / SEEDS / (f"{seed}.json" if number is None else f"{seed}.{number}.json")
 
-    def _read(self, seed: int) -> SeedOutcome | None:
-        path = self._path(seed)
+    def _read(self, seed: int, number: int | None = None, name: str = "") -> SeedOutcome | None:
+        path, what = self._path(seed, number), f"seed {seed}" if number is None else f"{name} with seed {seed}"
         if not path.exists():
             return None
         try:
-            return SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
+            outcome = SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
+            if outcome.seed != seed or (number is not None and list(outcome.history) != [name]):
+                raise ValueError("it is of something else")
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            warnings.warn(f"{str(path)!r} is damaged ({error}); seed {seed} is run again", stacklevel=3)
+            warnings.warn(f"{str(path)!r} is damaged ({error}); {what} is run again", stacklevel=3)
             return None
+        return outcome

@@ -21,6 +21,7 @@ from skedastic.settings.config import Config
 from skedastic.training.loop import Progress
 
 NOT_NEGATIVE = Range.parse("[0, inf)")
+OF_METHODS = ("metrics", "strengths", "history", "seconds", "trials", "predictors")  # fields that are keyed by method
 Workers = Callable[[Sequence[Config]], AbstractContextManager[Iterator["SeedOutcome"]]]  # outcomes as they are done
 
 
@@ -112,39 +113,56 @@ class SeedOutcome:
         )
 
     @classmethod
-    def of(cls, seed: int, runs: Mapping[str, RunSummary], failed: Mapping[str, str] | None = None) -> SeedOutcome:
-        """Return the outcome of a seed.
+    def of(cls, seed: int, name: str, run: RunSummary) -> SeedOutcome:
+        """Return the outcome of one method with a seed.
 
         Parameters
         ----------
         seed : int
-        runs : mapping of str to RunSummary
-            The runs by method, at least one.
+        name : str
+            The method.
+        run : RunSummary
+            Its run.
+        """
+        words = run.method.predictor(run.trials)
+        return cls(
+            seed=seed,
+            classes=run.classes,
+            groups=run.groups,
+            train_count=run.train_count,
+            true_noise=run.true_noise,
+            stats=run.group_stats.to_dict() if run.group_stats else None,
+            findings=run.findings.to_dict() if run.findings else None,
+            metrics={} if run.metrics is None else {name: run.metrics},
+            strengths={name: None if run.strengths is None else run.strengths.tolist()},
+            history={name: run.history},
+            seconds={name: run.seconds},
+            shown_issues=list(run.shown_issues),
+            issue_count=run.issue_count,
+            notes=tuple(dict.fromkeys(run.notes)),
+            trials={name: run.trials} if run.trials else {},
+            predictors={name: words} if words else {},
+            own_test_rows=run.own_test_rows,
+            wrong_count=run.wrong_count,
+        )
+
+    @classmethod
+    def joined(cls, outcomes: Sequence[SeedOutcome], failed: Mapping[str, str] | None = None) -> SeedOutcome:
+        """Return the outcome of all methods with a seed; what is no method's own is that of the first.
+
+        Parameters
+        ----------
+        outcomes : sequence of SeedOutcome
+            The outcomes of one method each, at least one.
         failed : mapping of str to str, optional
             The methods whose training failed, and why.
         """
-        first = next(iter(runs.values()))
-        return cls(
-            seed=seed,
-            classes=first.classes,
-            groups=first.groups,
-            train_count=first.train_count,
-            true_noise=first.true_noise,
-            stats=first.group_stats.to_dict() if first.group_stats else None,
-            findings=first.findings.to_dict() if first.findings else None,
-            metrics={name: r.metrics for name, r in runs.items() if r.metrics is not None},
-            strengths={name: None if r.strengths is None else r.strengths.tolist() for name, r in runs.items()},
-            history={name: r.history for name, r in runs.items()},
-            seconds={name: r.seconds for name, r in runs.items()},
-            shown_issues=list(first.shown_issues),
-            issue_count=first.issue_count,
-            notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
-            trials={name: r.trials for name, r in runs.items() if r.trials},
-            predictors={name: words for name, r in runs.items() if (words := r.method.predictor(r.trials))},
-            own_test_rows=first.own_test_rows,
-            wrong_count=first.wrong_count,
-            failed=dict(failed or {}),
-        )
+        of_methods: dict[str, Any] = {
+            name: {key: value for outcome in outcomes for key, value in getattr(outcome, name).items()}
+            for name in OF_METHODS
+        }
+        notes = tuple(dict.fromkeys(note for outcome in outcomes for note in outcome.notes))
+        return replace(outcomes[0], **of_methods, notes=notes, failed=dict(failed or {}))
 
 
 def seeds_of(config: Config) -> range:
