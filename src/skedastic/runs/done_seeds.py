@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
 from skedastic.training.checkpoints import SETTINGS, Checkpoints
 from skedastic.training.fingerprint import alike, digest_of_labels, fingerprint
+
+CHECKSUM = "crc32"  # the name of the checksum in a file
 
 
 def mend_settings(folder: Path) -> None:
@@ -44,7 +47,7 @@ def mend_settings(folder: Path) -> None:
 def _read_about(path: Path) -> dict[str, Any] | None:
     """Return what is known of a comparison; None where there is nothing, or it is damaged."""
     try:
-        found = json_value(path.read_text("utf-8"), path.name)
+        found = _checked(json_value(path.read_text("utf-8"), path.name))
         return found if isinstance(found["settings"], str) and {"labels", "features"} <= found.keys() else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -57,6 +60,23 @@ def _about(config: Config, data: Sequence[Dataset]) -> dict[str, Any]:
         "labels": digest_of_labels(data),
         "features": [fingerprint(dataset.x) for dataset in data],
     }
+
+
+def _with_checksum(values: dict[str, Any]) -> str:
+    """Return plain values as JSON, with a checksum."""
+    return json.dumps({**values, CHECKSUM: _checksum(values)})
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that `_with_checksum` wrote, or as they are without one. Raises ValueError where it differs."""
+    written = values.pop(CHECKSUM, None)
+    if written not in (None, _checksum(values)):
+        raise ValueError("the checksum differs")
+    return values
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(values).encode()):08x}"
 
 
 class DoneSeeds:
@@ -84,10 +104,13 @@ class DoneSeeds:
         about, now = self.folder / SEEDS / f"{ABOUT}.json", _about(config, data)
         if not about.exists():
             with replacing(about) as part:
-                part.write_text(json.dumps(now), "utf-8")
+                part.write_text(_with_checksum(now), "utf-8")
             return
         then = _read_about(about)
-        if then is None or then["labels"] != now["labels"] or not alike(now["features"], then["features"]):
+        if then is None:
+            rule = "it is damaged, and tells which data the seeds are of; restore it, or start again with --force"
+            raise UserError(rule, setting="checkpoints", value=str(about), given=str(about))
+        if then["labels"] != now["labels"] or not alike(now["features"], then["features"]):
             rule = "the data are not those of the seeds that are done; give them back, or start again with --force"
             raise UserError(rule, setting="checkpoints", value=str(folder), given=f"can't go on with {str(folder)!r}")
 
@@ -147,7 +170,7 @@ class DoneSeeds:
         """Write an outcome; return whether that went well."""
         try:
             with replacing(path) as part:
-                part.write_text(json.dumps(outcome.to_dict()), "utf-8")
+                part.write_text(_with_checksum(outcome.to_dict()), "utf-8")
         except OSError as error:
             warnings.warn(f"{str(path)!r} can't be written ({error}); the comparison goes on", stacklevel=3)
             return False
@@ -169,7 +192,7 @@ class DoneSeeds:
         if not path.exists():
             return None
         try:
-            outcome = SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
+            outcome = SeedOutcome.from_dict(_checked(json_value(path.read_text("utf-8"), path.name)))
             if outcome.seed != seed or (number is not None and list(outcome.history) != [name]):
                 raise ValueError("it is of something else")
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

@@ -73,7 +73,7 @@ class Cluster:
     @property
     def workers(self) -> int:
         """The workers that are there now; more may come."""
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        return len(self._client.nthreads())
 
     def about(self, shared: bytes) -> str:
         """Return in words what runs where, and how much is sent there.
