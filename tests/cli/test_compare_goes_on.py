@@ -10,6 +10,7 @@ import pytest
 from skedastic.pipeline import compared
 from skedastic.pipeline.steps import train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
+from skedastic.runs.folder import is_ours
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
 from skedastic.settings.reading import read
@@ -168,6 +169,7 @@ def test_a_damaged_checkpoint_costs_one_training_and_damaged_settings_are_mended
 def test_a_method_that_is_done_keeps_its_outcome_alone(damage, whole, here, capsys, monkeypatch) -> None:
     kept = interrupted(capsys, monkeypatch)
     assert {path.name for path in (kept / "seeds").iterdir()} == {"about.json", "0.json", "1", "1.1.json"}
+    assert is_ours(kept)
     networks = ["estimate-1-1-train.safetensors", "estimate-2-1-train.safetensors"]
     assert sorted(path.name for path in (kept / "seeds" / "1" / "checkpoints").iterdir()) == networks
     file = kept / "seeds" / "1.1.json"

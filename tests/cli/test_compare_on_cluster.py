@@ -74,7 +74,7 @@ def test_a_scheduler_that_is_lost_leaves_what_is_done_and_it_goes_on_here(here, 
         within.setattr(DoneSeeds, "write", lose)
         error = refusal(capsys, *COMPARED, "--cluster", there.name, "--out", "out")
     check_refusal(error, "cluster", there.name, rule="the connection to the cluster was lost")
-    assert "skedastic compare --resume out" in error.rule
+    assert f"skedastic compare --resume out --cluster {there.name})" in error.rule
     assert len(list(Path("out.unfinished/seeds").glob("?.json"))) == 1
     assert run(capsys, "compare", "--resume", "out", *ONE)[0] == 0
     assert figures("out") == figures("whole")

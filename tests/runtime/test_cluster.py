@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ import skedastic as sk
 from skedastic.runtime import cluster
 from skedastic.runtime.cluster import connected, packed, scheduler_of
 from skedastic.runtime.limits import limits
-from tests.support.clusters import dask_cluster
+from tests.support.clusters import dask_cluster, waited_for
 from tests.support.paths import ROOT, SOURCE
 from tests.support.refusals import refused
 
@@ -68,6 +69,32 @@ def test_outcomes_warnings_limits_and_errors_come_from_the_workers(tmp_path: Pat
             assert list(done) == [("a", [1], 1, 5)]
         with refused("train.lr", 9.0, rule="on the worker tcp://"), workers.mapped(telling, ["bad"], packed(0)) as done:
             list(done)
+
+
+def ending(item, shared):
+    os._exit(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("known", "run", "rule"),
+    [
+        (f"{SOURCE}:{ROOT}", ending, "workers ended while they were at it"),
+        ("nowhere", pow, "can't import what it needs"),
+    ],
+    ids=["every worker dies", "the package is not there"],
+)
+def test_what_no_worker_can_do_is_one_line(known: str, run, rule: str, tmp_path: Path, capfd) -> None:
+    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    start = "import sys; sys.modules['skedastic'] = None"  # what is installed is not seen either
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "sitecustomize.py").write_text(start)
+    known = known.replace("nowhere", str(tmp_path / "nowhere"))
+    with dask_cluster(tmp_path, PYTHONPATH=known) as there, connected(there.name) as workers:
+        waited_for(lambda: workers.workers == 2)
+        with refused("cluster", there.name, rule=rule), workers.mapped(run, [2], packed(2)) as done:
+            list(done)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,8 @@ def compare(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        way = way_on("compare", folder, config.model.name)
+        on_cluster = "" if cluster is None else f" --cluster {shlex.quote(cluster)}"
+        way = way_on("compare", folder, config.model.name) + on_cluster
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, way):
             with console.progress() as progress:
                 comparison = pipeline.compare_config(config, jobs or 0, cluster, progress, progress.begin, kept)

@@ -28,6 +28,7 @@ Outcome = TypeVar("Outcome")
 DASK = "dask:"  # before the address of a scheduler
 FORM = "name the scheduler of a Dask cluster, dask:tcp://HOST:PORT"
 NEEDS_EXTRA = "this needs the package distributed; pip install 'skedastic[cluster]'"
+UNALIKE, LOST = "deserialization of the task graph", "scheduler-connection-lost"  # in errors of Dask's
 WAIT = 10  # seconds for a scheduler to answer
 SAYS = ("distributed", "distributed.client")  # loggers of what is said here in one line
 
@@ -111,26 +112,42 @@ class Cluster:
             The connection to the cluster was lost, an item ended several workers, a worker can't be used, or `run`
             raised it.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import as_completed
 
         task = partial(_on_worker, run, _versions(), asdict(limits()))
         futures = []
         try:
-            there = self._client.scatter(shared, broadcast=self.workers > 0, hash=False)
-            futures = [self._client.submit(task, item, there, pure=False) for item in items]
+            with self._in_one_line():
+                there = self._client.scatter(shared, broadcast=self.workers > 0, hash=False)
+                futures = [self._client.submit(task, item, there, pure=False) for item in items]
             done = as_completed(futures, loop=self._client.loop, raise_errors=False)
-            yield (warned_here(future.result()) for future in done)
-        except KilledWorker as error:
-            rule = "an item ended each worker that began it, most likely for want of memory; give the workers more"
-            raise _refused(self.name, f"{rule} ({first_line(error)})") from None
-        except ImportError as error:
-            rule = f"a worker can't import what it needs ({first_line(error)}); install the same packages there"
-            raise _refused(self.name, rule) from None
-        except (CancelledError, OSError) as error:
-            raise _refused(self.name, f"the connection to the cluster was lost ({first_line(error)})") from None
+            yield (warned_here(self._result(future)) for future in done)
         finally:
             for future in futures:
                 future.release()  # whose item is then not begun
+
+    def _result(self, future: Any) -> Any:
+        """Return what a worker returned, or raise what it raised."""
+        with self._in_one_line(of_task=future.status == "error"):
+            return future.result()
+
+    @contextmanager
+    def _in_one_line(self, *, of_task: bool = False) -> Iterator[None]:
+        """Within this context, an error of Dask's is a UserError; what a task raised stays, but for a lost worker."""
+        from distributed import KilledWorker
+
+        try:
+            yield
+        except (KilledWorker, CancelledError, OSError, ImportError, RuntimeError) as error:
+            if isinstance(error, ImportError) or UNALIKE in str(error):
+                rule = "the scheduler or a worker can't import what it needs; install the same packages there"
+            elif of_task and not isinstance(error, KilledWorker):
+                raise
+            elif isinstance(error, OSError) or self._client.status != "running" or LOST in str(error):
+                rule = "the connection to the cluster was lost"
+            else:
+                rule = "workers ended while they were at it, most likely for want of memory; give them more"
+            raise _refused(self.name, f"{rule} ({first_line(error)})") from None
 
 
 @contextmanager
