@@ -25,7 +25,10 @@ from tests.support.refusals import refused
         ("tcp://127.0.0.1:8786", "dask:tcp://HOST:PORT"),
         ("dask:127.0.0.1:8786", "dask:tcp://HOST:PORT"),
         ("dask:tcp://", "dask:tcp://HOST:PORT"),
-        ("", "dask:tcp://HOST:PORT"),
+        ("dask:tcp://127.0.0.1", "dask:tcp://HOST:PORT"),
+        ("dask:tcp://127.0.0.1:abc", "dask:tcp://HOST:PORT"),
+        ("dask:inproc://127.0.0.1:1", "dask:tcp://HOST:PORT"),
+        ("", "other clusters than Dask's are not known"),
         ("ray:auto", "other clusters than Dask's are not known"),
     ],
 )
@@ -48,6 +51,13 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch, capfd: pytest
     with refused("cluster", name, rule="no scheduler answers there"), connected(name):
         pass
     assert capfd.readouterr() == ("", "")
+
+
+def test_without_certificates_nothing_is_connected_to() -> None:
+    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    name = "dask:tls://127.0.0.1:1"
+    with refused("cluster", name, rule="Dask has no certificates here"), connected(name):
+        pass
 
 
 def telling(item, shared):

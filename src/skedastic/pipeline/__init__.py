@@ -143,6 +143,8 @@ def compare_config(
     """Compare as `compare` does, for a caller that has the lock of the folder."""
     check_jobs(jobs)
     check_no_budget(config)
+    if config.methods != (ALL,):
+        compared_methods(config)
     with nullcontext() if cluster is None else connected(cluster) as there:
         asked, opened = config, open_sources(config)
         config, data = _comparable(config, opened, progress)
@@ -162,8 +164,6 @@ def compare_config(
 
 def _comparable(config: Config, opened: Opened, progress: Progress | None) -> tuple[Config, Data]:
     """Return the settings with the methods that are compared, checked, and the data of the first seed."""
-    if config.methods != (ALL,):
-        compared_methods(config)
     data = data_of(replace(config, seed=config.first_seed), opened)
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"

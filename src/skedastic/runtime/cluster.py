@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -25,8 +26,8 @@ from skedastic.version import __version__
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
 Outcome = TypeVar("Outcome")
-DASK = "dask:"  # before the address of a scheduler
-FORM = "name the scheduler of a Dask cluster, dask:tcp://HOST:PORT"
+NAME = re.compile(r"dask:((?:tcp|tls)://\S+:[0-9]+)")  # with the address of a scheduler
+FORM = "name the scheduler of a Dask cluster, dask:tcp://HOST:PORT or dask:tls://HOST:PORT"
 NEEDS_EXTRA = "this needs the package distributed; pip install 'skedastic[cluster]'"
 UNALIKE, LOST = "deserialization of the task graph", "scheduler-connection-lost"  # in errors of Dask's
 WAIT = 10  # seconds for a scheduler to answer
@@ -46,11 +47,11 @@ def scheduler_of(name: str) -> str:
     UserError
         It is the name of no Dask cluster.
     """
-    address = name.removeprefix(DASK)
-    protocol, separator, place = address.partition("://")
-    if address == name or not (protocol and separator and place):
-        raise _refused(name, f"other clusters than Dask's are not known; {FORM}" if "ray" in name[:4] else FORM)
-    return address
+    found = NAME.fullmatch(name)
+    if found is None:
+        rule = f"other clusters than Dask's are not known; {FORM}" if not name.startswith(("dask:", "tcp:")) else FORM
+        raise _refused(name, rule)
+    return found[1]
 
 
 def _refused(name: str, rule: str) -> UserError:
@@ -84,7 +85,8 @@ class Cluster:
         shared : bytes
             As of `mapped`.
         """
-        there = self.workers
+        with self._in_one_line():
+            there = self.workers
         workers = f"{there} worker{'s' * (there != 1)}" if there else "no worker yet, which is waited for"
         return f"{self.name}: {workers}; each is sent the data once, {len(shared) / 1e6:.1f} MB."
 
@@ -166,13 +168,15 @@ def connected(name: str) -> Iterator[Cluster]:
     """
     address = scheduler_of(name)
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ImportError:
         raise _refused(name, NEEDS_EXTRA) from None
+    if address.startswith("tls:") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise _refused(name, "Dask has no certificates here; name them in its configuration, distributed.comm.tls")
     with _quiet():
         try:
             client = Client(address, timeout=WAIT, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             rule = f"no scheduler answers there within {WAIT} seconds ({first_line(error)}); start one: dask scheduler"
             raise _refused(name, rule) from None
         try:
