@@ -20,7 +20,7 @@ from skedastic.methods.har import HAR
 from skedastic.pipeline import estimate_noise, train_and_evaluate
 from skedastic.pipeline.prepare import network, open_data
 from skedastic.runs.comparison import Comparison
-from skedastic.runs.seeds import SeedOutcome, run_seeds
+from skedastic.runs.seeds import SeedOutcome, on_this_machine, run_seeds
 from skedastic.settings.config import Config
 from skedastic.settings.reading import read
 
@@ -32,13 +32,14 @@ def run_seed(config: Config) -> SeedOutcome:
     data = open_data(config)
     make_net = network(config, data)
     estimated = estimate_noise(config, data, make_net)
-    results = {}
+    outcomes = []
     for name in config.methods:
         kind, _, strength = name.partition("-")
         weighting = "uniform" if kind == "unif" else "adaptive"
         method = ERM() if kind == "erm" else HAR(strength=float(strength), weighting=weighting)
-        results[name] = train_and_evaluate(config, data, method, make_net, estimated)
-    return SeedOutcome.of(config.seed, results)
+        result = train_and_evaluate(config, data, method, make_net, estimated)
+        outcomes.append(SeedOutcome.of(config.seed, name, result))
+    return SeedOutcome.joined(outcomes)
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
     names = [f"{kind}-{s}" for kind in ("unif", "har") for s in arguments.strengths.split(",")]
     config = read(DEMO, {"seeds": arguments.seeds, "first_seed": arguments.first_seed}, arguments.set)
     config = replace(config, methods=("erm", *names))
-    comparison = Comparison(config, run_seeds(run_seed, config, 0, None))
+    comparison = Comparison(config, run_seeds(on_this_machine(run_seed, 0), config, None))
     figures = {}
     for name, parts in comparison.values.items():
         focus, rest = (mean_interval(parts[part]) for part in ("focus", "rest"))

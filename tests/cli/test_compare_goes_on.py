@@ -10,6 +10,7 @@ import pytest
 from skedastic.pipeline import compared
 from skedastic.pipeline.steps import train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
+from skedastic.runs.folder import is_ours
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
 from skedastic.settings.reading import read
@@ -147,7 +148,7 @@ def test_a_damaged_checkpoint_costs_one_training_and_damaged_settings_are_mended
     whole, here, capsys, monkeypatch
 ) -> None:
     kept = interrupted(capsys, monkeypatch)
-    files = list(kept.glob("seeds/1/checkpoints/method_1*"))
+    files = list(kept.glob("seeds/1/checkpoints/estimate-1*"))
     assert files
     for file in files:
         data = bytearray(file.read_bytes())
@@ -157,6 +158,25 @@ def test_a_damaged_checkpoint_costs_one_training_and_damaged_settings_are_mended
     status, out, err = run(capsys, "compare", "--resume", "out", *ONE)
     assert status == 0
     assert "it is trained from the beginning" in " ".join((out + err).split())
+    assert figures("out") == whole
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default:.*is run again")
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-9], lambda text: text.replace("erm", "unif"), lambda text: "{}"]
+)
+def test_a_method_that_is_done_keeps_its_outcome_alone(damage, whole, here, capsys, monkeypatch) -> None:
+    kept = interrupted(capsys, monkeypatch)
+    assert {path.name for path in (kept / "seeds").iterdir()} == {"about.json", "0.json", "1", "1.1.json"}
+    assert is_ours(kept)
+    networks = ["estimate-1-1-train.safetensors", "estimate-2-1-train.safetensors"]
+    assert sorted(path.name for path in (kept / "seeds" / "1" / "checkpoints").iterdir()) == networks
+    file = kept / "seeds" / "1.1.json"
+    file.write_text(damage(file.read_text()))
+    status, out, err = run(capsys, "compare", "--resume", "out", *ONE)
+    assert status == 0
+    assert "erm with seed 1 is run again" in " ".join((out + err).split())
     assert figures("out") == whole
 
 

@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import skedastic as sk
 from skedastic.errors import UserError
 from skedastic.runs.folder import holds_nothing, is_ours, written, written_file
 from skedastic.runs.unfinished import alone, kept_until_whole, resumable
+from skedastic.settings.config import Config
 from skedastic.training.tensor_files import read_texts
 from tests.support.faults import CONTEXT, OUTPUT, at_epoch, command_line, status_of
 from tests.support.refusals import refused
@@ -212,6 +214,8 @@ def test_one_process_does_not_write_a_run_twice_at_a_time_either(tmp_path: Path)
                 kept_until_whole(tmp_path / "runs" / "run", force=force).__enter__()
     with alone(tmp_path / "kept"), refused("checkpoints", rule="another fit is writing there (this process)"):
         alone(tmp_path / "kept").__enter__()
+    with alone(tmp_path / "kept"), refused("checkpoints", rule="another comparison is writing there (this process)"):
+        sk.compare(Config(source="rows.csv"), checkpoints=tmp_path / "kept")
     assert list(tmp_path.iterdir()) == []
 
 

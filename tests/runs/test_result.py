@@ -187,11 +187,11 @@ def other_network(folder):
 
 
 WITHOUT = {
-    "config.toml": (", config.toml", "No such file"),
+    "config.toml": (", config.toml", "it is not there"),
     "model.safetensors": ("", "it has no model.safetensors;"),
     "state.json": ("", "it has no state.json;"),
     **{
-        name: ("", f"{name}")
+        name: (f", {name}", "it is not there")
         for name in RUN_FILES
         if name not in ("config.toml", "model.safetensors", "state.json", "report.html", "README.md")
     },
@@ -219,24 +219,34 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
     ("one flipped bit", flip("model.safetensors"), ", model.safetensors", "it is damaged (its tensors are not as"),
     ("other safetensors", other_network, *NO_FIT),
     ("fewer tensors", lambda folder: save_file({}, folder / "model.safetensors"), *NO_FIT),
-    ("binary state", write("state.json", b"\xff\xfe\0"), "", "UnicodeDecodeError"),
-    ("cut state", write("state.json", b"{"), "", "JSONDecodeError"),
-    ("state of another kind", write("state.json", b"[]"), "", "AttributeError"),
-    ("state without encoder", edit_state("network", lambda s: s | {"encoder": {}}), ", the saved encoder", "KeyError"),
+    ("binary state", write("state.json", b"\xff\xfe\0"), ", state.json", "UnicodeDecodeError"),
+    ("cut state", write("state.json", b"{"), ", state.json", "JSONDecodeError"),
+    ("state of another kind", write("state.json", b"[]"), ", state.json", "AttributeError"),
+    (
+        "state without encoder",
+        edit_state("network", lambda s: s | {"encoder": {}}),
+        ", state.json, the saved encoder",
+        "KeyError",
+    ),
     (
         "state without classes",
         edit_state("summary", lambda s: s | {"target": s["target"] | {"classes": None}}),
-        "",
+        ", state.json",
         "TypeError",
     ),
     (
         "state with another kind of target",
         edit_state("summary", lambda s: s | {"target": s["target"] | {"task": "ranking"}}),
-        ", the saved target",
+        ", state.json, the saved target",
         "'ranking'",
     ),
-    ("metrics without figures", edit("metrics.json", lambda m: m | {"overall": {}}), "", "KeyError"),
-    ("state without seconds", edit_state("summary", lambda s: s.pop("seconds") and s), "", "KeyError: 'seconds'"),
+    ("metrics without figures", edit("metrics.json", lambda m: m | {"overall": {}}), ", metrics.json", "KeyError"),
+    (
+        "state without seconds",
+        edit_state("summary", lambda s: s.pop("seconds") and s),
+        ", state.json",
+        "KeyError: 'seconds'",
+    ),
     (
         "state of another version",
         edit("state.json", lambda s: s | {"format": 3}),
@@ -256,13 +266,23 @@ DAMAGE = [  # name, damage, the place in the folder and a part of the rule that 
         ", group_stats.json, GroupStats: density",
         "in [0, 1]",
     ),
-    ("cut metrics", write("metrics.json", b""), "", "JSONDecodeError"),
-    ("cut history", write("history.jsonl", b'{"epoch"'), "", "JSONDecodeError"),
+    ("cut metrics", write("metrics.json", b""), ", metrics.json", "JSONDecodeError"),
+    ("cut history", write("history.jsonl", b'{"epoch"'), ", history.jsonl", "JSONDecodeError"),
     ("another stage", edit_state("network", lambda s: s | {"stages": ["none"]}), "", "no stage 'none', only train"),
-    ("shown issues of another kind", write("suspects_shown.jsonl", b'{"index": 1}'), "", "TypeError"),
-    ("cut table", write("predictions.parquet", b"PAR1"), "", "ArrowInvalid"),
+    (
+        "shown issues of another kind",
+        write("suspects_shown.jsonl", b'{"index": 1}'),
+        ", suspects_shown.jsonl",
+        "TypeError",
+    ),
+    ("cut table", write("predictions.parquet", b"PAR1"), ", predictions.parquet", "ArrowInvalid"),
     ("configuration of another kind", write("config.toml", b"== no TOML"), ", config.toml", "not TOML"),
-    ("unknown method", write("config.toml", b'[method]\nname = "haar"'), ", method", "did you mean 'har'?"),
+    (
+        "unknown method",
+        write("config.toml", b'[method]\nname = "haar"'),
+        ", config.toml, method",
+        "did you mean 'har'?",
+    ),
 ]
 
 

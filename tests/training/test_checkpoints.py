@@ -155,6 +155,46 @@ def test_the_one_before_takes_the_place_of_a_damaged_checkpoint(tmp_path: Path, 
         assert json.loads(file.metadata()["facts"])["epoch"] == 4
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name.replace("-1-train.safetensors", "") for path in (folder / "checkpoints").iterdir())
+
+
+def test_a_stage_that_has_ended_keeps_one_once_the_next_has_its_own(tmp_path: Path) -> None:
+    whole = trained(tmp_path, name="a-")
+    assert names(tmp_path) == ["a", "a.before"]
+    trained(tmp_path, name="b-")
+    assert names(tmp_path) == ["a", "b", "b.before"]
+    assert same(tensors(trained(tmp_path, name="a-").state), tensors(whole.state))
+
+
+@DAMAGES
+def test_one_whose_last_is_damaged_keeps_the_one_before(tmp_path: Path, damage) -> None:
+    whole = trained(tmp_path, name="a-")
+    spoil(tmp_path / "checkpoints" / "a-1-train.safetensors", damage)
+    trained(tmp_path, name="b-")
+    assert names(tmp_path) == ["a", "a.before", "b", "b.before"]
+    with pytest.warns(UserWarning, match="the one before takes its place"):
+        assert same(tensors(trained(tmp_path, name="a-").state), tensors(whole.state))
+
+
+def test_one_that_has_not_ended_keeps_both(tmp_path: Path) -> None:
+    trained(tmp_path, name="a-")
+    path = tmp_path / "checkpoints" / "a-1-train.safetensors"
+    path.with_name(f"{path.name}.before").replace(path)  # as if it had been cut before its last epoch
+    path.with_name(f"{path.name}.before").write_bytes(path.read_bytes())
+    trained(tmp_path, name="b-")
+    assert names(tmp_path) == ["a", "a.before", "b", "b.before"]
+
+
+def test_what_a_training_run_keeps_can_be_removed(tmp_path: Path) -> None:
+    for name in ("a-", "b-"):
+        trained(tmp_path, name=name)
+    Checkpoints(tmp_path).of("a").remove()
+    assert names(tmp_path) == ["b", "b.before"]
+    Checkpoints(tmp_path).of("b").remove()
+    assert not tmp_path.exists()
+
+
 def test_where_the_last_is_not_there_the_one_before_is_gone_on_with(tmp_path: Path) -> None:
     """A process was killed between two renames."""
     whole = trained(tmp_path)

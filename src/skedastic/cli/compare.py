@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,18 +66,24 @@ HEADS = {
     metavar="NAME",
     help="A table of a paper: its noise, imbalance and methods, such as har-table1 or har-table6; options go on top.",
 )
-@click.option("--jobs", type=int, default=0, help="Seeds to run at a time (default: one for each core).")
+@click.option("--jobs", type=int, help="Seeds to run at a time on this machine (default: one for each core).")
+@click.option(
+    "--cluster",
+    metavar="dask:tcp://HOST:PORT",
+    help="Run the seeds on the workers of the Dask cluster that has its scheduler there; they need no files of tables.",
+)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 @click.option(
     "--resume",
     metavar="DIR",
-    help="Go on with the comparison DIR that was interrupted; takes no other settings but --jobs.",
+    help="Go on with the comparison DIR that was interrupted; takes no other settings but --jobs and --cluster.",
 )
 def compare(
     out: str | None,
     force: bool,
     resume: str | None,
-    jobs: int,
+    jobs: int | None,
+    cluster: str | None,
     config_file: str | None,
     sets: tuple[str, ...],
     preset: str | None,
@@ -86,9 +93,15 @@ def compare(
     if resume is not None:
         others = {name for name, value in given.items() if value not in (None, ())} - {"model", "trust"}
         if out or config_file or sets or preset or others:
-            rule = "a comparison goes on with its own settings, but for --jobs; leave all others out"
+            rule = "a comparison goes on with its own settings, but for --jobs and --cluster; leave all others out"
             raise UserError(rule, setting="--resume", value=resume, given=f"--resume {resume!r}")
         out, config_file = resume, str(resumable(resume, force=force, verb="compare"))
+    if cluster is not None:
+        from skedastic.runtime.cluster import scheduler_of
+
+        scheduler_of(cluster)
+        if jobs is not None:
+            raise UserError("--jobs is for this machine; leave one of the two out", setting="cluster", value=cluster)
     settings = settings_of(config_file, sets, given, preset, resumed=resume is not None)
     early.check_methods(settings)
     with (
@@ -101,12 +114,11 @@ def compare(
         from skedastic.settings.reading import build_config
 
         config = build_config(settings)
-        way = way_on("compare", folder, config.model.name)
+        on_cluster = "" if cluster is None else f" --cluster {shlex.quote(cluster)}"
+        way = way_on("compare", folder, config.model.name) + on_cluster
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, way):
             with console.progress() as progress:
-                comparison = pipeline.compare(
-                    config, jobs=jobs, progress=progress, tell=progress.begin, checkpoints=kept
-                )
+                comparison = pipeline.compare_config(config, jobs or 0, cluster, progress, progress.begin, kept)
             comparison.save(folder, force=force)
     show_comparison(comparison, folder)
 

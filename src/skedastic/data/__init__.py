@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from skedastic.data.sources.opening import open_later as open_later
     from skedastic.data.sources.opening import open_source as open_source
     from skedastic.data.sources.opening import open_table as open_table
+    from skedastic.data.sources.portable import portable as portable
     from skedastic.data.sources.source import Source as Source
     from skedastic.data.splits import limit as limit
     from skedastic.data.splits import reference_rows as reference_rows

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,16 @@ from skedastic.pipeline.checks import check_focus, check_no_budget
 from skedastic.pipeline.compared import compare_seed, with_all_methods, with_yardstick
 from skedastic.pipeline.from_python import fit as fit
 from skedastic.pipeline.plan import plan_of_estimate
-from skedastic.pipeline.prepare import Data, network, open_data, settled, with_exact_names
+from skedastic.pipeline.prepare import (
+    Data,
+    Opened,
+    data_of,
+    network,
+    open_data,
+    open_sources,
+    settled,
+    with_exact_names,
+)
 from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gross_errors
 from skedastic.pipeline.steps import Tell, check, estimate_noise, fit_data
 from skedastic.pipeline.steps import train_and_evaluate as train_and_evaluate
@@ -32,7 +42,9 @@ from skedastic.pipeline.usual_method import with_methods_of_task
 from skedastic.runs.comparison import Comparison
 from skedastic.runs.done_seeds import DoneSeeds
 from skedastic.runs.result import Result
-from skedastic.runs.seeds import check_jobs, run_seeds, seeds_of
+from skedastic.runs.seeds import check_jobs, on_this_machine, run_seeds, seeds_of
+from skedastic.runs.unfinished import alone
+from skedastic.runtime.cluster import connected, packed
 from skedastic.settings.config import Config
 from skedastic.settings.data_apart import Nothing
 from skedastic.settings.methods import compared_methods, the_method
@@ -81,6 +93,7 @@ def compare(
     config: Config,
     *,
     jobs: int = 1,
+    cluster: str | None = None,
     progress: Progress | None = None,
     tell: Tell | None = None,
     checkpoints: str | Path | None = None,
@@ -93,13 +106,17 @@ def compare(
         All settings. `methods=("all",)` is every name that there is, plain training first, but for those that can't be
         used with the data. With `yardstick`, boosted trees are added to other methods where they suit the data.
     jobs : int, at least 0
-        Seeds at a time, each on one core and, where these are several, in a process of its own; 0 is one for each core.
+        Seeds at a time on this machine, each on one core and, where these are several, in a process of its own; 0 is
+        one for each core.
+    cluster : str, optional
+        The scheduler of a Dask cluster whose workers run the seeds, such as "dask:tcp://10.0.0.1:8786".
     progress : callable, optional
         Is told of every method and seed.
     tell : callable, optional
-        Is shown the first seed's data, before anything is trained; the plan beside it is empty.
+        Is shown the first seed's data, before anything is trained, and what goes to a cluster; the plan is empty.
     checkpoints : str or Path, optional
-        Folder to keep each seed in that is done, and checkpoints of those under way. The same call goes on from there.
+        Folder to keep each seed in that is done and, of those under way on this machine, checkpoints. The same call
+        goes on from there. No other process writes there meanwhile.
 
     Returns
     -------
@@ -111,12 +128,43 @@ def compare(
     UserError
         In one line, for whatever can't be used, and where no method is left.
     """
+    with alone(checkpoints, "comparison"):
+        return compare_config(config, jobs, cluster, progress, tell, checkpoints)
+
+
+def compare_config(
+    config: Config,
+    jobs: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+    checkpoints: str | Path | None = None,
+) -> Comparison:
+    """Compare as `compare` does, for a caller that has the lock of the folder."""
     check_jobs(jobs)
     check_no_budget(config)
-    asked = config
     if config.methods != (ALL,):
         compared_methods(config)
-    data = open_data(replace(config, seed=config.first_seed))
+    with nullcontext() if cluster is None else connected(cluster) as there:
+        asked, opened = config, open_sources(config)
+        config, data = _comparable(config, opened, progress)
+        sent = packed(None if there is None else opened.portable())
+        if tell is not None:
+            tell(data, (), "" if there is None else there.about(sent))
+        parts = [part for part in (data.train, data.test) if part is not None]
+        kept = None if checkpoints is None else DoneSeeds(checkpoints, asked, parts)
+        done = () if kept is None else kept.read(seeds_of(config))
+        if there is None:
+            workers = on_this_machine(partial(compare_seed, done=kept), jobs)
+        else:
+            workers = partial(there.mapped, compare_seed, shared=sent)
+        outcomes = run_seeds(workers, config, progress, done, None if kept is None else kept.write)
+    return Comparison(with_exact_names(config), outcomes)
+
+
+def _comparable(config: Config, opened: Opened, progress: Progress | None) -> tuple[Config, Data]:
+    """Return the settings with the methods that are compared, checked, and the data of the first seed."""
+    data = data_of(replace(config, seed=config.first_seed), opened)
     if data.test is None:
         rule = "a comparison needs a test set; give a share such as test=0.2, or a file"
         raise UserError(rule, setting="test", value="none")
@@ -128,13 +176,7 @@ def compare(
     check_focus(config, data.test)
     check(config, data, list(compared_methods(config).values()), network(config, data), progress)
     with_gross_errors_decided(config, data)  # refuses what can't be set aside
-    if tell is not None:
-        tell(data, (), "")
-    if checkpoints is None:
-        return Comparison(with_exact_names(config), run_seeds(compare_seed, config, jobs, progress))
-    done = DoneSeeds(checkpoints, asked, [data.train, data.test])
-    known, run = done.read(seeds_of(config)), partial(compare_seed, done=done)
-    return Comparison(with_exact_names(config), run_seeds(run, config, jobs, progress, known, done.write))
+    return config, data
 
 
 def estimate(config: Config, progress: Progress | None = None, tell: Tell | None = None) -> tuple[Estimate, Data]:

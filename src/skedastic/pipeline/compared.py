@@ -17,11 +17,10 @@ from skedastic.methods.presets import presets
 from skedastic.methods.trees import are_quick, can_read_trees, places_read
 from skedastic.noise.estimate import Estimate
 from skedastic.pipeline.keep_features import keep_features
-from skedastic.pipeline.prepare import Data, network, open_data, settled
+from skedastic.pipeline.prepare import Data, Opened, data_of, network, open_sources, settled
 from skedastic.pipeline.set_aside import without_gross_errors
 from skedastic.pipeline.steps import estimate_noise, train_and_evaluate
 from skedastic.runs.done_seeds import DoneSeeds
-from skedastic.runs.result import Result
 from skedastic.runs.seeds import SeedOutcome
 from skedastic.settings.config import Config
 from skedastic.settings.expression import name_and_settings
@@ -33,14 +32,15 @@ from skedastic.training.loop import make_task
 Outcome = TypeVar("Outcome")
 
 
-def compare_seed(config: Config, done: DoneSeeds | None = None) -> SeedOutcome:
+def compare_seed(config: Config, opened: Opened | None = None, done: DoneSeeds | None = None) -> SeedOutcome:
     """Run all methods with one seed: one split, one corruption, one estimate, one start for all.
 
     A method whose training fails is left out, so that the others' work is not lost. Raises UserError where none is
-    left. `done` keeps the seed's checkpoints, and goes on from those that are there.
+    left. `opened` are the sources of the configuration, where they are open already. `done` keeps the seed's
+    checkpoints, and goes on from those that are there.
     """
     kept = None if done is None else done.checkpoints(config)
-    data, methods = open_data(config), compared_methods(config)
+    data, methods = data_of(config, opened or open_sources(config)), compared_methods(config)
     config = settled(config, data)
     data, make_net = without_gross_errors(config, data, bins_anew=False), network(config, data)
     with threads(config.training.threads):
@@ -49,17 +49,25 @@ def compare_seed(config: Config, done: DoneSeeds | None = None) -> SeedOutcome:
     if config.estimate.kind is not None:
         estimated = or_anew(partial(estimate_noise, config, data, make_net, None), kept)
     data = data.regrouped(estimated)
-    results, failed = dict[str, Result](), dict[str, str]()
+    outcomes, failed = list[SeedOutcome](), dict[str, str]()
     for i, (name, method) in enumerate(methods.items(), 1):
+        if done is not None and (known := done.of_method(config.seed, i, name)) is not None:
+            outcomes.append(known)
+            continue
+        of_method = None if kept is None else kept.of(f"method {i}")
         try:
-            of_method = None if kept is None else kept.of(f"method {i}")
             run = partial(train_and_evaluate, config, data, method, make_net, estimated, None)
-            results[name] = or_anew(partial(run, criterion=the_criterion(config)), of_method)
+            result = or_anew(partial(run, criterion=the_criterion(config)), of_method)
         except UserError as error:
             if len(failed) + 1 == len(methods):
                 raise
             failed[name] = str(error)
-    return SeedOutcome.of(config.seed, results, failed)
+            continue
+        outcomes.append(SeedOutcome.of(config.seed, name, result))
+        del result  # its network
+        if done is not None and of_method is not None:
+            done.write_method(outcomes[-1], i, of_method)
+    return SeedOutcome.joined(outcomes, failed)
 
 
 def or_anew(run: Callable[[Checkpoints | None], Outcome], kept: Checkpoints | None) -> Outcome:

@@ -19,6 +19,7 @@ from skedastic.data import (
     limit,
     open_later,
     open_source,
+    portable,
     read_probabilities,
     reference_rows,
     split_rows,
@@ -105,14 +106,42 @@ class Data:
 Arrays = tuple[Any, ...]  # (X, y), or (X, y, groups)
 
 
-def open_data(
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The sources of a configuration, opened: the same for each seed.
+
+    Parameters
+    ----------
+    source : Source
+        The examples to learn from, and perhaps to test on.
+    test, reference : Source or None
+        The examples for testing, and the trusted ones, where they have sources of their own.
+    pred_probs : Tensor or None
+        The user's own out-of-sample class probabilities of all rows, [n, C], where there are some.
+    notes : tuple of str
+        What the names of the sources mean.
+    """
+
+    source: Source
+    test: Source | None
+    reference: Source | None
+    pred_probs: torch.Tensor | None
+    notes: tuple[str, ...]
+
+    def portable(self) -> Opened:
+        """Return the same sources, to be pickled for another process (`data.portable`)."""
+        test, reference = (None if source is None else portable(source) for source in (self.test, self.reference))
+        return replace(self, source=portable(self.source), test=test, reference=reference)
+
+
+def open_sources(
     config: Config,
     source: Source | None = None,
     test: Arrays | None = None,
     reference: Arrays | None = None,
     pred_probs: Any = None,
-) -> Data:
-    """Open the sources that `config` names, or take the given ones, and make them ready."""
+) -> Opened:
+    """Open the sources that `config` names, or take the given ones."""
     source = source or open_named(config)
     if config.labels is not None:
         source = with_corrections(source, config.labels)
@@ -122,10 +151,26 @@ def open_data(
     notes = tuple(note for name in _named(config) for note in meaning_note(name))
     test_source = _beside("test", test, config.test, config, source)
     trusted = _beside("reference", reference, config.reference, config, source)
-    ready = prepare(config, source, test_source, trusted)
+    return Opened(source, test_source, trusted, own, notes)
+
+
+def open_data(
+    config: Config,
+    source: Source | None = None,
+    test: Arrays | None = None,
+    reference: Arrays | None = None,
+    pred_probs: Any = None,
+) -> Data:
+    """Open the sources that `config` names, or take the given ones, and make them ready."""
+    return data_of(config, open_sources(config, source, test, reference, pred_probs))
+
+
+def data_of(config: Config, opened: Opened) -> Data:
+    """Make sources that are open ready for one seed."""
+    ready = prepare(config, opened.source, opened.test, opened.reference)
     give_back()
-    notes = (*notes, *ready.notes, *source_of_estimate(config))
-    return replace(ready, notes=notes, pred_probs=None if own is None else own[ready.train.index])
+    own = None if opened.pred_probs is None else opened.pred_probs[ready.train.index]
+    return replace(ready, notes=(*opened.notes, *ready.notes, *source_of_estimate(config)), pred_probs=own)
 
 
 def _own_probabilities(config: Config, source: Source, given: Any) -> torch.Tensor | None:

@@ -1,7 +1,7 @@
 """The seeds of a comparison that are done, a file each, so that one that was interrupted goes on from there.
 
-A seed that is under way keeps its checkpoints beside them: its estimate and the methods that are trained are not
-trained again.
+A seed that is under way keeps its checkpoints beside them, and the outcome of each method that is done: these, and its
+estimate, are not trained again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from skedastic.settings.config import Config
 from skedastic.settings.reading import to_toml
 from skedastic.training.checkpoints import SETTINGS, Checkpoints
 from skedastic.training.fingerprint import alike, digest_of_labels, fingerprint
+
+CHECKSUM = "crc32"  # the name of the checksum in a file
 
 
 def mend_settings(folder: Path) -> None:
@@ -44,7 +47,7 @@ def mend_settings(folder: Path) -> None:
 def outcome_in(path: Path) -> SeedOutcome:
     """Return the outcome of a seed that is in a file. Raises ValueError where the file is damaged."""
     try:
-        return SeedOutcome.from_dict(json_value(path.read_text("utf-8"), path.name))
+        return SeedOutcome.from_dict(_checked(json_value(path.read_text("utf-8"), path.name)))
     except (OSError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
 
@@ -66,7 +69,7 @@ def damaged_settings(folder: Path) -> str | None:
 def _read_about(path: Path) -> dict[str, Any] | None:
     """Return what is known of a comparison; None where there is nothing, or it is damaged."""
     try:
-        found = json_value(path.read_text("utf-8"), path.name)
+        found = _checked(json_value(path.read_text("utf-8"), path.name))
         return found if isinstance(found["settings"], str) and {"labels", "features"} <= found.keys() else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -79,6 +82,23 @@ def _about(config: Config, data: Sequence[Dataset]) -> dict[str, Any]:
         "labels": digest_of_labels(data),
         "features": [fingerprint(dataset.x) for dataset in data],
     }
+
+
+def _with_checksum(values: dict[str, Any]) -> str:
+    """Return plain values as JSON, with a checksum."""
+    return json.dumps({**values, CHECKSUM: _checksum(values)})
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that `_with_checksum` wrote, or as they are without one. Raises ValueError where it differs."""
+    written = values.pop(CHECKSUM, None)
+    if written not in (None, _checksum(values)):
+        raise ValueError("the checksum differs")
+    return values
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(values).encode()):08x}"
 
 
 class DoneSeeds:
@@ -106,10 +126,13 @@ class DoneSeeds:
         about, now = self.folder / SEEDS / f"{ABOUT}.json", _about(config, data)
         if not about.exists():
             with replacing(about) as part:
-                part.write_text(json.dumps(now), "utf-8")
+                part.write_text(_with_checksum(now), "utf-8")
             return
         then = _read_about(about)
-        if then is None or then["labels"] != now["labels"] or not alike(now["features"], then["features"]):
+        if then is None:
+            rule = "it is damaged, and tells which data the seeds are of; restore it, or start again with --force"
+            raise UserError(rule, setting="checkpoints", value=str(about), given=str(about))
+        if then["labels"] != now["labels"] or not alike(now["features"], then["features"]):
             rule = "the data are not those of the seeds that are done; give them back, or start again with --force"
             raise UserError(rule, setting="checkpoints", value=str(folder), given=f"can't go on with {str(folder)!r}")
 
@@ -124,15 +147,56 @@ class DoneSeeds:
         return [outcome for seed in seeds if (outcome := self._read(seed)) is not None]
 
     def write(self, outcome: SeedOutcome) -> None:
-        """Keep the outcome of a seed, whose checkpoints then go. Where that fails, warn: the comparison goes on."""
-        path = self._path(outcome.seed)
+        """Keep the outcome of a seed, whose checkpoints then go. Where that fails, warn: the comparison goes on.
+
+        Parameters
+        ----------
+        outcome : SeedOutcome
+            The outcome, of all methods.
+        """
+        if self._write(self._path(outcome.seed), outcome):
+            for path in self.folder.glob(f"{SEEDS}/{outcome.seed}.*.json"):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(self.under_way(outcome.seed), ignore_errors=True)
+
+    def write_method(self, outcome: SeedOutcome, number: int, checkpoints: Checkpoints) -> None:
+        """Keep the outcome of a method with a seed, whose checkpoints then go. Where that fails, warn.
+
+        Parameters
+        ----------
+        outcome : SeedOutcome
+            The outcome, of this method alone.
+        number : int
+            Its number among the methods, from 1.
+        checkpoints : Checkpoints
+            Those of the method.
+        """
+        if self._write(self._path(outcome.seed, number), outcome):
+            checkpoints.remove()
+
+    def of_method(self, seed: int, number: int, name: str) -> SeedOutcome | None:
+        """Return the outcome of a method with a seed; None where it is not done, or with a warning is damaged.
+
+        Parameters
+        ----------
+        seed : int
+            The seed.
+        number : int
+            The number of the method, from 1.
+        name : str
+            The method.
+        """
+        return self._read(seed, number, name)
+
+    def _write(self, path: Path, outcome: SeedOutcome) -> bool:
+        """Write an outcome; return whether that went well."""
         try:
             with replacing(path) as part:
-                part.write_text(json.dumps(outcome.to_dict()), "utf-8")
+                part.write_text(_with_checksum(outcome.to_dict()), "utf-8")
         except OSError as error:
-            warnings.warn(f"{str(path)!r} can't be written ({error}); the comparison goes on", stacklevel=2)
-            return
-        shutil.rmtree(self.under_way(outcome.seed), ignore_errors=True)
+            warnings.warn(f"{str(path)!r} can't be written ({error}); the comparison goes on", stacklevel=3)
+            return False
+        return True
 
     def checkpoints(self, config: Config) -> Checkpoints:
         """Return the checkpoints of a seed, whose configuration it is."""
@@ -142,15 +206,18 @@ class DoneSeeds:
         """Return the folder of a seed's checkpoints."""
         return self.folder / SEEDS / str(seed)
 
-    def _path(self, seed: int) -> Path:
-        return self.folder / SEEDS / f"{seed}.json"
+    def _path(self, seed: int, number: int | None = None) -> Path:
+        return self.folder / SEEDS / (f"{seed}.json" if number is None else f"{seed}.{number}.json")
 
-    def _read(self, seed: int) -> SeedOutcome | None:
-        path = self._path(seed)
+    def _read(self, seed: int, number: int | None = None, name: str = "") -> SeedOutcome | None:
+        path, what = self._path(seed, number), f"seed {seed}" if number is None else f"{name} with seed {seed}"
         if not path.exists():
             return None
         try:
-            return outcome_in(path)
+            outcome = outcome_in(path)
+            if outcome.seed != seed or (number is not None and list(outcome.history) != [name]):
+                raise ValueError("it is of something else")
         except ValueError as error:
-            warnings.warn(f"{str(path)!r} is damaged ({error}); seed {seed} is run again", stacklevel=3)
+            warnings.warn(f"{str(path)!r} is damaged ({error}); {what} is run again", stacklevel=3)
             return None
+        return outcome

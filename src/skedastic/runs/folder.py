@@ -44,6 +44,7 @@ TABLES = (".csv", ".parquet", ".jsonl")  # endings of the tables that are writte
 RUNS = Path("runs")  # the folder of the runs for which no other is named
 LONGEST_STEM = 100  # characters of a source's name in that of a folder
 OF_BEGUN = frozenset({LOCK, *(f"config.toml{end}" for end in (PART, ".changed", f".changed{PART}"))})  # beside settings
+OF_A_SEED = re.compile(rf"{ABOUT}\.json|[0-9]+(\.[0-9]+)?\.json")  # a seed that is done, or a method of one under way
 COMPARISON_FILES = ("config.toml", "compare.json", "seeds.jsonl", "report.html")
 
 
@@ -71,8 +72,7 @@ def _is_of_a_seed(path: Path) -> bool:
     """Return whether skedastic wrote all that is at a path in the folder of a comparison's seeds."""
     if path.is_dir():
         return path.name.isdigit() and (is_ours(path) or not any(path.iterdir()))
-    name, _, ending = path.name.partition(".")
-    return (name == ABOUT or name.isdigit()) and ending in ("json", f"json{PART}")
+    return OF_A_SEED.fullmatch(path.name.removesuffix(PART)) is not None
 
 
 def free_folder(folder: str | Path, force: bool) -> Path:

@@ -5,6 +5,7 @@ Files are read by those who read them elsewhere; there is no second way of check
 
 from __future__ import annotations
 
+import re
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,7 @@ from skedastic.training.checkpoints import SETTINGS, File
 from skedastic.training.tensor_files import Damaged, has_checksum, read_tensors
 
 READ = (Damaged, UserError, OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError)
+OF_SEED = re.compile(r"\d+(\.\d+)?")  # the file of a seed, or of one of its methods, without its ending
 NEEDS_PACKAGE = "pip install"  # stands in errors of what is not installed
 EXPORTS = (*EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values()))
 
@@ -330,9 +332,11 @@ def _check_seeds(begun: Examined, kept: Path, settings: Mapping[str, Any]) -> No
     """Add what was found of the seeds of a comparison that is not whole, and where a resume goes on."""
     folder, done = kept / SEEDS, list[str]()
     _check_file(begun, f"{SEEDS}/{ABOUT}.json", partial(_read, folder / f"{ABOUT}.json"))
-    for file in sorted((path for path in folder.glob("*.json") if path.stem.isdigit()), key=_number):
+    files = [path for path in folder.glob("*.json") if OF_SEED.fullmatch(path.stem)]
+    for file in sorted(files, key=lambda path: [int(part) for part in path.stem.split(".")]):
         _check_file(begun, f"{SEEDS}/{file.name}", partial(_words_of_seed, file))
-        done += [file.stem] * (begun.findings[-1].kind == "sound")
+        is_whole_seed = file.stem.isdigit()  # else one of its methods
+        done += [file.stem] * (is_whole_seed and begun.findings[-1].kind == "sound")
     begun.add(
         "resume",
         f"{len(done)} of {settings.get('seeds', Config.seeds)} seeds are done{': ' * bool(done)}{', '.join(done)}",

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from skedastic.errors import UserError
+from skedastic.runs.damaged import UNREADABLE, reading
 from skedastic.runs.folder import CHECKPOINTS, FORMAT, MODEL, STATE, check_run
 from skedastic.runs.result import Result
 from skedastic.runs.saved_network import read_network
@@ -78,12 +79,14 @@ def load_summary(folder: str | Path) -> RunSummary:
 
 
 def _state(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = json_value((path / STATE).read_text("utf-8"), STATE)
-    if state.get("format") != FORMAT:
-        written = state.get("format")
-        rule = f"another version wrote it (format {written}, and here {FORMAT}); fit again"
-        raise UserError(rule, setting=STATE, value=written, given=STATE)
-    return state
+    """Return the values of `state.json`: what `write_summary` and `write_network` returned is there."""
+    with reading(STATE):
+        state: dict[str, Any] = json_value((path / STATE).read_text("utf-8"), STATE)
+        if state.get("format") != FORMAT:
+            written = state.get("format")
+            rule = f"another version wrote it (format {written}, and here {FORMAT}); fit again"
+            raise UserError(rule, setting=STATE, value=written, given=STATE)
+        return {**state, **{part: dict(state[part]) for part in ("summary", "network")}}
 
 
 @contextmanager
@@ -94,7 +97,7 @@ def _one_line(path: Path, *needed: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise error.at(str(path)) from None
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:160]
         rule = f"the run folder is damaged ({type(error).__name__}: {reason}); restore it, or fit again"
         raise UserError(rule, setting=str(path)) from None

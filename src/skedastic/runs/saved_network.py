@@ -19,7 +19,8 @@ from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.erm import ERM
 from skedastic.noise.clusters import NET, Clusters
-from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, ENCODER, MODEL
+from skedastic.runs.damaged import reading
+from skedastic.runs.folder import CHECKPOINTS, CLUSTERS, ENCODER, MODEL, STATE
 from skedastic.runs.summary import RunSummary
 from skedastic.settings.model_choice import OwnModel
 from skedastic.settings.network import make_network
@@ -82,11 +83,14 @@ def read_network(
     UserError, OSError, LookupError, TypeError, ValueError, AttributeError
         A file is damaged or is not there, or the network needs its function.
     """
-    if state["encoder"].get("words") and not (folder / ENCODER).is_file():
-        raise UserError("it is not there; restore it, or fit again", setting=ENCODER)
     arrays = _tensors(folder / ENCODER) if (folder / ENCODER).is_file() else {}
-    encoder = restored(state["encoder"], {name: tensor.numpy() for name, tensor in arrays.items()})
-    task = _task(summary, encoder)
+    with reading(STATE):
+        lacks_words = bool(state["encoder"].get("words")) and not arrays
+    if lacks_words:
+        raise UserError("it is not there; restore it, or fit again", setting=ENCODER)
+    with reading(STATE):
+        encoder = restored(state["encoder"], {name: tensor.numpy() for name, tensor in arrays.items()})
+        task = _task(summary, encoder)
     make_net = _make_net(summary, encoder, model)
     with torch.random.fork_rng(devices=[]):
         method, rebuilt = rebuild(summary.method, task, make_net, state["stages"])

@@ -20,8 +20,11 @@ from skedastic.data.targets.grouping import grouping_from_json
 from skedastic.data.targets.target import target_from_json
 from skedastic.errors import UserError
 from skedastic.evaluation.metrics import metrics_from_dict
+from skedastic.methods.bases.method import Method
 from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
+from skedastic.runs.damaged import reading
+from skedastic.runs.folder import STATE
 from skedastic.runs.own_index import own_index, storable
 from skedastic.runs.summary import TEST, RunSummary
 from skedastic.runtime.plain_files import json_value
@@ -108,60 +111,70 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
 
     Raises
     ------
-    UserError, OSError, LookupError, TypeError, ValueError, AttributeError
-        A file is damaged, or is not there.
+    UserError
+        A file is damaged, or is not there; it is named.
     """
-    config = _config(folder)
-    found, metrics = (_read_json(folder / f"{name}.json") for name in ("group_stats", "metrics"))
-    stats = state.get("group_stats", found)  # older runs have one file of both
-    findings = None if found is None else _findings(found, stats)
+    config, method = _config(folder)
+    with reading(STATE):
+        own = state.get("group_stats")
+        transitions = state.get("transitions")  # older runs have none
+        stats = None if own is None else GroupStats.from_dict(own)
+    with reading("group_stats.json"):
+        found = _read_json(folder / "group_stats.json")
+        if found is not None and stats is None:  # older runs have one file of both
+            stats = GroupStats.from_dict(found)
+        findings = None if found is None else Findings.from_dict(found, found if own is None else own)
+    with reading("metrics.json"):
+        figures = _read_json(folder / "metrics.json")
+        metrics = None if figures is None else metrics_from_dict(figures)
+    with reading("suspects_shown.jsonl"):
+        shown = tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl"))
+    history = _read_lines(folder / "history.jsonl")
     predictions, issues = (_read_frame(folder / f"{name}.parquet") for name in ("predictions", "suspects"))
-    strengths, transitions = state["strengths"], state.get("transitions")  # older runs have none
-    return RunSummary(
-        config=config,
-        method=the_method(config) or make_method("har", {}),
-        kind=state["kind"],
-        schema=Schema.from_json(state["schema"]),
-        source_summary=state["source_summary"],
-        target=target_from_json(state["target"]),
-        grouping=grouping_from_json(state["grouping"]),
-        train_count=state["train_count"],
-        class_count=state["class_count"],
-        density=state["density"],
-        true_noise=state["true_noise"],
-        group_stats=None if stats is None else GroupStats.from_dict(stats),
-        transitions=None if transitions is None else Transitions.from_dict(transitions),
-        findings=findings,
-        strengths=None if strengths is None else torch.tensor(strengths),
-        label_issues=None if findings is None else issues,
-        shown_issues=tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl")),
-        metrics=None if metrics is None else metrics_from_dict(metrics),
-        predictions=predictions,
-        temperature=state["temperature"],
-        temperature_by=state.get("temperature_by", TEST),  # of older runs
-        history=_read_lines(folder / "history.jsonl"),
-        seconds=state["seconds"],
-        trials=tuple(map(Trial.from_dict, state.get("trials", ()))),
-        rises=tuple(map(Rise.from_dict, state.get("rises", ()))),
-        notes=tuple(state["notes"]),
-        environment=state["environment"],
-        own_test_rows=state.get("own_test_rows", False),  # older runs don't say
-    )
+    with reading(STATE):
+        return RunSummary(
+            config=config,
+            method=method,
+            kind=state["kind"],
+            schema=Schema.from_json(state["schema"]),
+            source_summary=state["source_summary"],
+            target=target_from_json(state["target"]),
+            grouping=grouping_from_json(state["grouping"]),
+            train_count=state["train_count"],
+            class_count=state["class_count"],
+            density=state["density"],
+            true_noise=state["true_noise"],
+            group_stats=stats,
+            transitions=None if transitions is None else Transitions.from_dict(transitions),
+            findings=findings,
+            strengths=None if state["strengths"] is None else torch.tensor(state["strengths"]),
+            label_issues=None if findings is None else issues,
+            shown_issues=shown,
+            metrics=metrics,
+            predictions=predictions,
+            temperature=state["temperature"],
+            temperature_by=state.get("temperature_by", TEST),  # of older runs
+            history=history,
+            seconds=state["seconds"],
+            trials=tuple(map(Trial.from_dict, state.get("trials", ()))),
+            rises=tuple(map(Rise.from_dict, state.get("rises", ()))),
+            notes=tuple(state["notes"]),
+            environment=state["environment"],
+            own_test_rows=state.get("own_test_rows", False),  # older runs don't say
+        )
 
 
-def _config(folder: Path) -> Config:
+def _config(folder: Path) -> tuple[Config, Method]:
+    """Return the settings of a run, and its method."""
     path = folder / "config.toml"
-    try:
-        return read(path, {})
-    except UserError as error:
-        raise error.of(path.name) if error.setting == str(path) else error.at(path.name) from None
-
-
-def _findings(found: dict[str, Any], stats: dict[str, Any]) -> Findings:
-    try:
-        return Findings.from_dict(found, stats)
-    except UserError as error:
-        raise error.at("group_stats.json") from None
+    with reading(path.name):
+        if not path.read_bytes().strip():
+            raise UserError("it is empty; restore it, or fit again", setting=path.name)
+        try:
+            config = read(path, {})
+        except UserError as error:
+            raise error.of(path.name) if error.setting == str(path) else error.at(path.name) from None
+        return config, the_method(config) or make_method("har", {})
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -179,15 +192,17 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as Parquet, with its index where that is the user's own."""
+    """Write a frame as Parquet with checksums, with its index where that is the user's own."""
     own = own_index(frame) is not None
-    (storable(frame) if own else frame).to_parquet(path, index=own)
+    (storable(frame) if own else frame).to_parquet(path, index=own, write_page_checksum=True)
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
-    Footer(path).check_all()
-    return pd.read_parquet(path)
+    with reading(path.name):
+        Footer(path).check_all()
+        return pd.read_parquet(path, page_checksum_verification=True)
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    return [json_value(line, path.name) for line in path.read_text("utf-8").splitlines()]
+    with reading(path.name):
+        return [json_value(line, path.name) for line in path.read_text("utf-8").splitlines()]

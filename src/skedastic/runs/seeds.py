@@ -1,9 +1,10 @@
-"""The seeds of a comparison: each runs all methods on one split, in this process or in several."""
+"""The seeds of a comparison: each runs all methods on one split, in this process, in several, or on a cluster."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -20,6 +21,8 @@ from skedastic.settings.config import Config
 from skedastic.training.loop import Progress
 
 NOT_NEGATIVE = Range.parse("[0, inf)")
+OF_METHODS = ("metrics", "strengths", "history", "seconds", "trials", "predictors")  # fields that are keyed by method
+Workers = Callable[[Sequence[Config]], AbstractContextManager[Iterator["SeedOutcome"]]]  # outcomes as they are done
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,39 +113,56 @@ class SeedOutcome:
         )
 
     @classmethod
-    def of(cls, seed: int, runs: Mapping[str, RunSummary], failed: Mapping[str, str] | None = None) -> SeedOutcome:
-        """Return the outcome of a seed.
+    def of(cls, seed: int, name: str, run: RunSummary) -> SeedOutcome:
+        """Return the outcome of one method with a seed.
 
         Parameters
         ----------
         seed : int
-        runs : mapping of str to RunSummary
-            The runs by method, at least one.
+        name : str
+            The method.
+        run : RunSummary
+            Its run.
+        """
+        words = run.method.predictor(run.trials)
+        return cls(
+            seed=seed,
+            classes=run.classes,
+            groups=run.groups,
+            train_count=run.train_count,
+            true_noise=run.true_noise,
+            stats=run.group_stats.to_dict() if run.group_stats else None,
+            findings=run.findings.to_dict() if run.findings else None,
+            metrics={} if run.metrics is None else {name: run.metrics},
+            strengths={name: None if run.strengths is None else run.strengths.tolist()},
+            history={name: run.history},
+            seconds={name: run.seconds},
+            shown_issues=list(run.shown_issues),
+            issue_count=run.issue_count,
+            notes=tuple(dict.fromkeys(run.notes)),
+            trials={name: run.trials} if run.trials else {},
+            predictors={name: words} if words else {},
+            own_test_rows=run.own_test_rows,
+            wrong_count=run.wrong_count,
+        )
+
+    @classmethod
+    def joined(cls, outcomes: Sequence[SeedOutcome], failed: Mapping[str, str] | None = None) -> SeedOutcome:
+        """Return the outcome of all methods with a seed; what is no method's own is that of the first.
+
+        Parameters
+        ----------
+        outcomes : sequence of SeedOutcome
+            The outcomes of one method each, at least one.
         failed : mapping of str to str, optional
             The methods whose training failed, and why.
         """
-        first = next(iter(runs.values()))
-        return cls(
-            seed=seed,
-            classes=first.classes,
-            groups=first.groups,
-            train_count=first.train_count,
-            true_noise=first.true_noise,
-            stats=first.group_stats.to_dict() if first.group_stats else None,
-            findings=first.findings.to_dict() if first.findings else None,
-            metrics={name: r.metrics for name, r in runs.items() if r.metrics is not None},
-            strengths={name: None if r.strengths is None else r.strengths.tolist() for name, r in runs.items()},
-            history={name: r.history for name, r in runs.items()},
-            seconds={name: r.seconds for name, r in runs.items()},
-            shown_issues=list(first.shown_issues),
-            issue_count=first.issue_count,
-            notes=tuple(dict.fromkeys(note for r in runs.values() for note in r.notes)),
-            trials={name: r.trials for name, r in runs.items() if r.trials},
-            predictors={name: words for name, r in runs.items() if (words := r.method.predictor(r.trials))},
-            own_test_rows=first.own_test_rows,
-            wrong_count=first.wrong_count,
-            failed=dict(failed or {}),
-        )
+        of_methods: dict[str, Any] = {
+            name: {key: value for outcome in outcomes for key, value in getattr(outcome, name).items()}
+            for name in OF_METHODS
+        }
+        notes = tuple(dict.fromkeys(note for outcome in outcomes for note in outcome.notes))
+        return replace(outcomes[0], **of_methods, notes=notes, failed=dict(failed or {}))
 
 
 def seeds_of(config: Config) -> range:
@@ -156,27 +176,41 @@ def check_jobs(jobs: int) -> None:
         raise UserError("must be a whole number of at least 1, or 0 for one for each core", setting="jobs", value=jobs)
 
 
-def run_seeds(
-    run: Callable[[Config], SeedOutcome],
-    config: Config,
-    jobs: int,
-    progress: Progress | None,
-    done: Sequence[SeedOutcome] = (),
-    keep: Callable[[SeedOutcome], None] | None = None,
-) -> list[SeedOutcome]:
-    """Run every seed of a comparison, each on one thread.
-
-    With one thread, a seed gives the same figures however many run at a time. One job runs in this process; several
-    run in processes of their own.
+def on_this_machine(run: Callable[[Config], SeedOutcome], jobs: int) -> Workers:
+    """Return what runs seeds on this machine, each on one thread: one at a time in this process, several in their own.
 
     Parameters
     ----------
     run : callable
         The function that runs one seed: its configuration has the seed.
-    config : Config
-        The settings of the comparison.
     jobs : int
         Seeds to run at a time, at least 1; 0 is one for each core.
+    """
+
+    def lend(configs: Sequence[Config]) -> AbstractContextManager[Iterator[SeedOutcome]]:
+        at_once = jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1)
+        return mapped(run, configs, min(at_once, max(len(configs), 1)))
+
+    return lend
+
+
+def run_seeds(
+    workers: Workers,
+    config: Config,
+    progress: Progress | None,
+    done: Sequence[SeedOutcome] = (),
+    keep: Callable[[SeedOutcome], None] | None = None,
+) -> list[SeedOutcome]:
+    """Run every seed of a comparison.
+
+    On one thread a seed gives the same figures wherever it runs, and however many run at a time.
+
+    Parameters
+    ----------
+    workers : callable
+        From the configurations of seeds to a context that lends their outcomes, in the order in which they are done.
+    config : Config
+        The settings of the comparison.
     progress : callable or None
         Is told the number of seeds done, and of all seeds.
     done : sequence of SeedOutcome, optional
@@ -192,11 +226,10 @@ def run_seeds(
     Raises
     ------
     UserError
-        A seed raised it.
+        A seed raised it, or what ran it is gone.
     """
     outcomes, known = list(done), {outcome.seed for outcome in done}
     configs = [replace(config, seed=seed) for seed in seeds_of(config) if seed not in known]
-    at_once = min(jobs or (1 if torch.accelerator.is_available() else os.cpu_count() or 1), max(len(configs), 1))
 
     def tell() -> None:
         if progress is not None:
@@ -204,7 +237,7 @@ def run_seeds(
             progress(f"{methods} × {config.seeds} seeds", len(outcomes), config.seeds)
 
     tell()
-    with mapped(run, configs, at_once) as seeds:
+    with workers(configs) as seeds:
         for outcome in seeds:
             outcomes.append(outcome)
             if keep is not None:

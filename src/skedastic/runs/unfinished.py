@@ -124,8 +124,15 @@ def kept_until_whole(folder: str | Path, *, resume: bool = False, force: bool = 
 
 
 @contextmanager
-def alone(checkpoints: str | Path | None) -> Iterator[None]:
+def alone(checkpoints: str | Path | None, job: str = "fit") -> Iterator[None]:
     """Hold a folder of checkpoints for this process within this context, where there is one.
+
+    Parameters
+    ----------
+    checkpoints : str or Path or None
+        The folder.
+    job : str, optional
+        What writes there: "fit" or "comparison".
 
     Raises
     ------
@@ -139,7 +146,7 @@ def alone(checkpoints: str | Path | None) -> Iterator[None]:
         with locked(Path(checkpoints)):
             yield
     except Taken as taken:
-        rule = f"another fit is writing there ({taken}); wait until it has ended, or name another folder"
+        rule = f"another {job} is writing there ({taken}); wait until it has ended, or name another folder"
         raise UserError(rule, setting="checkpoints", value=str(checkpoints), given=repr(str(checkpoints))) from None
 
 

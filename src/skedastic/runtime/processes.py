@@ -3,7 +3,7 @@
 The processes are loky's, which joblib brings. They never run the caller's script, so a script needs no guard.
 `ProcessPoolExecutor` is used rather than `joblib.Parallel`. The workers of `Parallel` outlive the call, all callers in
 this process share them, and it sets how many threads their linear algebra has, on which the last digits of a product
-depend. Any other `concurrent.futures.Executor`, such as that of a cluster, could stand in its place.
+depend. `cluster` does the same on the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once
         warnings.filterwarnings("ignore", "A worker stopped")  # between two items, since its memory had grown
         try:
             with interrupts_put_off():
-                futures += [pool.submit(_with_warnings, run, item) for item in items]
+                futures += [pool.submit(with_warnings, run, item) for item in items]
                 while not all(f.running() or f.done() for f in futures[:at_once]):
                     time.sleep(0.01)  # a pool that ends before it hands the items out ends with a traceback
-            yield (_warned_here(future.result()) for future in as_completed(futures))
+            yield (warned_here(future.result()) for future in as_completed(futures))
         except BrokenProcessPool:
             rule = "a process died, most likely for want of memory; try fewer jobs, or one"
             raise UserError(rule, setting="jobs", value=at_once) from None
@@ -89,14 +89,28 @@ def _in_processes(run: Callable[[Item], Outcome], items: Sequence[Item], at_once
             pool.shutdown(kill_workers=not all(future.done() for future in futures))
 
 
-def _with_warnings(run: Callable[[Item], Outcome], item: Item) -> tuple[Outcome, list[Warned]]:
-    """Return the outcome, and the warnings on the way, which are for the process that asked."""
+def with_warnings(run: Callable[[Item], Outcome], item: Item) -> tuple[Outcome, list[Warned]]:
+    """Return the outcome, and the warnings on the way, which are for the process that asked.
+
+    Parameters
+    ----------
+    run : callable
+        The function.
+    item : Any
+        Its item.
+    """
     with warnings.catch_warnings(record=True) as caught:
         return run(item), [(str(warning.message), warning.category) for warning in caught]
 
 
-def _warned_here(done: tuple[Outcome, list[Warned]]) -> Outcome:
-    """Return the outcome, and warn as its process did."""
+def warned_here(done: tuple[Outcome, list[Warned]]) -> Outcome:
+    """Return the outcome, and warn as its process did.
+
+    Parameters
+    ----------
+    done : tuple
+        What `with_warnings` returned there.
+    """
     outcome, caught = done
     for message, category in caught:
         warnings.warn(message, category, stacklevel=3)

@@ -1,5 +1,7 @@
 """Checkpoints: the state of a stage of training, a safetensors file and the one before it; nothing pickled.
 
+A stage that has ended keeps the last alone, once the stage after it has a checkpoint.
+
 A run that was interrupted resumes from them and ends with the same weights, to the bit: the order of the examples and
 their augmentation are functions of seed and epoch, and everything else is in the file. Each has the run's settings and
 a checksum; one that is damaged is passed over for the one before.
@@ -225,7 +227,7 @@ def _found(path: Path) -> File | None:
 
 
 class Checkpoints:
-    """The checkpoints of one training run: of each stage the last and the one before it.
+    """The checkpoints of one training run: of the stage under way the last and the one before it, of others the last.
 
     Parameters
     ----------
@@ -283,6 +285,8 @@ class Checkpoints:
     def write(self, stage: str, snapshot: Snapshot) -> None:
         """Write the state of a stage; the last one becomes the one before. Where that fails, warn: training goes on.
 
+        Of other stages, which have ended, the last alone stays.
+
         Parameters
         ----------
         stage : str
@@ -298,6 +302,7 @@ class Checkpoints:
             remove_parts(path.parent)
             with replacing(path, before=_before(path)) as part:
                 write_tensors(snapshot.tensors, part, texts)
+            _keep_last_of_ended(path)
         except OSError as error:
             warnings.warn(f"the checkpoint {str(path)!r} can't be written ({error}); training goes on", stacklevel=2)
         self._last = time.monotonic()
@@ -366,6 +371,16 @@ class Checkpoints:
             os.replace(_before(path), path)
         return snapshot
 
+    def remove(self) -> None:
+        """Remove those of this training run, and the folder where it keeps those of no other."""
+        own = self._path("")
+        with suppress(OSError):  # what stays is in nobody's way
+            for file in own.parent.glob(f"{own.name.removesuffix(ENDING)}*"):
+                file.unlink()
+            own.parent.rmdir()
+            (self.folder / SETTINGS).unlink()
+            self.folder.rmdir()
+
     def failure(self, stage: str) -> str:
         """Return why a stage failed, where its checkpoint says that it did; empty where it does not.
 
@@ -411,6 +426,20 @@ class Checkpoints:
 def _before(path: Path) -> Path:
     """Return the name of the checkpoint before the last, by that of the last."""
     return path.with_name(f"{path.name}{BEFORE}")
+
+
+def _keep_last_of_ended(path: Path) -> None:
+    """Remove the checkpoint before the last of the stages that ended before the one of `path` began.
+
+    It stays where the last is not whole. Raises OSError.
+    """
+    for before in path.parent.glob(f"*{ENDING}{BEFORE}"):
+        last = before.with_name(before.name.removesuffix(BEFORE))
+        if last != path:
+            with suppress(Damaged, FileNotFoundError):
+                facts = _snapshot(last, tensors=True).facts
+                if FAILED in facts or facts["epoch"] == facts["epochs"]:
+                    before.unlink()
 
 
 def _snapshot(path: Path, *, tensors: bool) -> Snapshot:

@@ -20,7 +20,7 @@ from skedastic.data.tables.dress import PLAIN, Dress, Hint
 from skedastic.data.tables.location import CellLocation, Lines, column_place
 from skedastic.data.tables.numbers import parse_numbers
 from skedastic.data.tables.readers import ColumnReader, FrameReader
-from skedastic.data.tables.reading import Reading
+from skedastic.data.tables.reading import Reading, copied
 from skedastic.data.tables.values import unusable
 from skedastic.data.tables.vectors import Values, as_lists, length_of, vectors
 from skedastic.errors import UserError, unknown
@@ -174,6 +174,12 @@ class Columns:
         self.reading, self._is_known = reading or Reading(), reading is not None
         self._kept: OrderedDict[str, pd.Series] = OrderedDict()
         self._bytes = 0  # of them
+
+    def of(self, table: Table) -> Columns:
+        """Return these columns of another table, which holds the same cells."""
+        columns = Columns(table, self.kinds, copied(self.reading))
+        columns._is_known = self._is_known
+        return columns
 
     @property
     def columns(self) -> tuple[str, ...]:
