@@ -103,12 +103,13 @@ def rank_label_issues(
     score, suggested = _scores(truth.right), truth.suggested
     place = (_places(score, y, number, len(classes)) + 0.5) / _to_check(truth.right, p, y, fold)[y].clip(NONE)
     order, is_issue = np.lexsort((number, score, place)), place <= share
+    del place
     names = np.asarray(classes, dtype=object)
-    columns = (rows + 1, number, names[y], names[suggested], score, is_issue, p[rows, y], p[rows, suggested])
-    values = dict(zip(COLUMNS, columns, strict=True))
+    columns = (rows + 1, number[order], names[y[order]], names[suggested[order]], score[order], is_issue[order])
+    values = dict(zip(COLUMNS, (*columns, p[order, y[order]], p[order, suggested[order]]), strict=True))
     if stands is not None:
-        values["by_estimate"] = is_issue & stands & (1 - truth.right > LIKELY)
-    return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
+        values["by_estimate"] = (is_issue & stands & (1 - truth.right > LIKELY))[order]
+    return pd.DataFrame(values, copy=False)
 
 
 def first_of_groups(

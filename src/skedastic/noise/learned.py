@@ -193,7 +193,7 @@ class _Together:
     """
 
     def __init__(self, y: Integers, group: Integers, groups: int) -> None:
-        self.order = np.argsort(group, kind="stable")
+        self.order = np.argsort(group, kind="stable").astype(np.int32)
         self.y, (self.names, self.first, self.of, self.size) = y[self.order], _starts(group[self.order])
         self.groups = groups
         self.own, self.mean, self.square = (np.zeros(len(y)) for _ in range(3))
@@ -204,14 +204,16 @@ class _Together:
             return
         width = scores.shape[1]
         here = np.flatnonzero((self.y >= start) & (self.y < start + width))
-        cells = self.of[here] * width + self.y[here] - start
+        cells = self.of[here] * width + (self.y[here] - start)
         share = np.bincount(cells, minlength=len(self.first) * width).reshape(-1, width) / self.size[:, None]
         centred = scores[self.order]
         centred -= (np.add.reduceat(centred, self.first, axis=0) / self.size[:, None])[self.of]
         self.own[here] = centred[here, self.y[here] - start]
-        weighted = centred * share[self.of]
+        weighted = share[self.of]
+        weighted *= centred
         self.mean += weighted.sum(1)
-        self.square += (weighted * centred).sum(1)
+        weighted *= centred
+        self.square += weighted.sum(1)
 
     def found(self) -> tuple[Floats, Floats]:
         """Return the parts of all rows, [m], and the variance of each group, [G]; 0 of a group of one row."""
@@ -227,7 +229,7 @@ def _starts(group: Integers) -> tuple[Integers, Integers, Integers, Integers]:
     of each row's [m], and the sizes [H]."""
     first = np.flatnonzero(np.diff(group, prepend=-1))
     size = np.diff(first, append=len(group))
-    return group[first], first, np.repeat(np.arange(len(first)), size), size
+    return group[first], first, np.repeat(np.arange(len(first), dtype=np.int32), size), size
 
 
 def chosen(places: Integers, m: int) -> Booleans:
