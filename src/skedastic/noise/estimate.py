@@ -48,6 +48,7 @@ from skedastic.training.loop import Progress, Trained
 
 SURE = 2.0  # standard errors, by which trees must be better than networks
 AHEAD = 1.0  # standard errors, by which they must be on one fold, for the others to be tried
+PREDICTED = 2**16  # rows that are copied to be predicted
 BY_TREES = "the noise was estimated by boosted trees, which predicted labels not seen better than networks of the model"
 
 
@@ -219,8 +220,10 @@ def estimate_groups(
         except Diverged as error:
             raise error.during(name) from None
         notes += [f"{name}, {incident}" for incident in trained.incidents]
+        del rest
         start = time.perf_counter()
-        held_out[rows] = trained.predict(dataset.subset(rows).x)
+        for part in torch.split(rows, PREDICTED):
+            held_out[part] = trained.predict(dataset.subset(part).x)
         of_others += [] if elsewhere is None else [dataset.target.best(trained.predict(elsewhere))]
         seconds += trained.seconds + time.perf_counter() - start
         known.append(Tried(ERM(), short.epochs, others, rows, held_out))
