@@ -19,6 +19,7 @@ from skedastic.runtime.plain_files import check_regular
 
 FORMAT = 5  # of a run folder
 STATE, MODEL = "state.json", "model.safetensors"
+GROUPS = "groups.parquet"  # all groups, of a run that has more than its report lists
 RUN_FILES = (
     "config.toml",
     MODEL,
@@ -29,6 +30,7 @@ RUN_FILES = (
     "predictions.parquet",
     "suspects.parquet",
     "suspects_shown.jsonl",
+    GROUPS,
     "report.html",
     "README.md",
 )
