@@ -30,7 +30,6 @@ RUN_FILES = (
     "predictions.parquet",
     "suspects.parquet",
     "suspects_shown.jsonl",
-    GROUPS,
     "report.html",
     "README.md",
 )
@@ -56,7 +55,7 @@ def is_ours(folder: Path) -> bool:
         names.remove(CHECKPOINTS)
     if seeds.is_dir() and all(_is_of_a_seed(path) for path in seeds.iterdir()):
         names.remove(SEEDS)
-    names -= {ENCODER, CLUSTERS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
+    names -= {ENCODER, CLUSTERS, GROUPS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
     begun = names - OF_BEGUN
     is_run = begun == {"config.toml"} or (not begun and LOCK in names and folder.name.endswith(UNFINISHED))
     is_run = is_run or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
