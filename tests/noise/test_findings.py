@@ -175,7 +175,6 @@ def test_overlapping_classes_of_right_labels_are_hardly_ever_called_wrong(classe
     estimate = estimate_groups(data, net, replace(TRAINING, epochs=20), Estimation(epochs=1.0))
     assert estimate.findings.learned
     assert estimate.label_issues["by_estimate"].mean() < 0.02
-    posterior = estimate.predictions.truth.posterior
-    doubtful = 1 - posterior[np.arange(len(y)), y].mean()
+    doubtful = 1 - estimate.predictions.truth.right.mean()
     assert estimate.label_issues["is_issue"].mean() < 0.6 * doubtful + 0.05, "few are to be checked"
     assert "of each class half as many labels are to check" in uncalled_sentence(estimate.findings)

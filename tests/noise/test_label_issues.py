@@ -49,7 +49,8 @@ def test_columns_hold_what_their_names_say() -> None:
     assert ranked["score"].between(0, 1).all()
     assert ranked["is_issue"].dtype == bool
     assert (ranked["is_issue"] == (ranked["rank"] <= ranked["is_issue"].sum())).all()
-    posterior = true_labels(p, given, np.zeros(50, dtype=np.int64)).posterior
+    fold = np.zeros(50, dtype=np.int64)
+    posterior = true_labels(p, given, fold).by.posterior(p, given, fold)
     for row in ranked.to_dict("records"):
         example = row["index"] - 1000
         likely = posterior[example]
@@ -63,13 +64,13 @@ def test_classes_take_turns_and_each_is_in_the_order_of_its_scores() -> None:
     """Against the rule written out: the k-th label of a class is at (k − ½) / m, and is to be checked up to 1."""
     p, given, _ = flipped(300)
     fold = np.zeros(300, dtype=np.int64)
-    ranked, posterior = search(p, given), true_labels(p, given, fold).posterior
+    ranked, right = search(p, given), true_labels(p, given, fold).right
     place: dict[int, float] = {}
     for c in range(5):
         own = ranked[ranked["given"] == f"class {c}"]
         assert own["score"].is_monotonic_increasing
         others = sum(confident_joint(p, given, fold)[z, c] for z in range(5) if z != c)
-        m = sum(1 - posterior[i, c] for i in np.flatnonzero(given == c)) + others / 10
+        m = sum(1 - right[i] for i in np.flatnonzero(given == c)) + others / 10
         place |= {row: (k + 0.5) / m for k, row in enumerate(own["index"])}
         assert int(own["is_issue"].sum()) == np.floor(m + 0.5)
     assert ranked["index"].tolist() == sorted(place, key=place.__getitem__)
@@ -196,14 +197,14 @@ def test_impossible_arguments_are_refused(
 def test_of_a_group_no_more_are_called_than_its_share() -> None:
     p, given, _ = flipped(300)
     fold = np.zeros(300, dtype=np.int64)
-    posterior = true_labels(p, given, fold).posterior
+    truth = true_labels(p, given, fold)
     number, group = np.arange(300), np.arange(300) % 3
-    first = first_of_groups(posterior, given, number, group, np.array([1.0, 0.05, 0.0]))
+    first = first_of_groups(truth.right, number, group, np.array([1.0, 0.05, 0.0]))
     assert [int(first[group == g].sum()) for g in range(3)] == [100, 5, 0]
-    score = posterior[number, given]
+    score = truth.right
     assert score[(group == 1) & first].max() <= score[(group == 1) & ~first].min()
     names = [f"class {c}" for c in range(5)]
-    ranked = rank_label_issues(posterior, p, given, fold, number, names, stands=first)
+    ranked = rank_label_issues(truth, p, given, fold, number, names, stands=first)
     before = search(p, given)
     assert (ranked["index"] + 1000).tolist() == before["index"].tolist(), "all are ranked as before"
     assert ranked["is_issue"].tolist() == before["is_issue"].tolist(), "and to be checked"
@@ -216,9 +217,9 @@ def test_of_a_group_no_more_are_called_than_its_share() -> None:
 def test_of_each_class_a_share_is_to_be_checked() -> None:
     p, given, _ = flipped(600)
     fold = np.zeros(600, dtype=np.int64)
-    posterior = true_labels(p, given, fold).posterior
+    truth = true_labels(p, given, fold)
     names = [f"class {c}" for c in range(5)]
-    every, half = (rank_label_issues(posterior, p, given, fold, np.arange(600), names, part) for part in (1.0, 0.5))
+    every, half = (rank_label_issues(truth, p, given, fold, np.arange(600), names, part) for part in (1.0, 0.5))
     assert half["index"].tolist() == every["index"].tolist()
     for name in names:
         counts = [int(found["is_issue"][found["given"] == name].sum()) for found in (every, half)]

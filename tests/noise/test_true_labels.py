@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,13 +67,11 @@ def test_it_is_the_largest_of_the_density_written_out() -> None:
     np.testing.assert_allclose(found.transitions.sum(1), 1)
     for _ in range(60):
         t = found.transitions * np.exp(0.1 * rng.normal(size=(3, 3)))
-        other = TrueLabels(
+        other = replace(
+            found,
             transitions=t / t.sum(1, keepdims=True),
             sharpness=found.sharpness * np.exp(0.05 * rng.normal(size=2)),
             bias=found.bias + 0.05 * rng.normal(size=(2, 3)),
-            **{name: getattr(found, name) for name in ("posterior", "wrong", "uncertain")},
-            wrong_apart=found.wrong_apart,
-            uncertain_apart=found.uncertain_apart,
         )
         assert written_out(p, y, fold, other) < best
 
@@ -112,13 +112,13 @@ def test_the_posterior_is_averaged_over_maxima_by_how_high_they_are() -> None:
     assert max(m.loss for m in maxima) - min(m.loss for m in maxima) > 0.1, "or there is nothing to be seen"
     weight = [np.exp(-m.loss / 5) for m in maxima]
     mean = sum(w * m.fit.posterior(p, y, fold) for w, m in zip(weight, maxima, strict=True)) / sum(weight)
-    np.testing.assert_allclose(true_labels(p, y, fold).posterior, mean, atol=1e-9)
+    np.testing.assert_allclose(true_labels(p, y, fold).by.posterior(p, y, fold), mean, atol=1e-9)
 
 
 def test_where_one_maximum_is_far_higher_it_stands_alone() -> None:
     p, y, _, fold = simulated(ONE_WAY, 3000)
     found = true_labels(p, y, fold)
-    assert np.abs(1 - found.posterior[np.arange(3000), y] - found.wrong).mean() < 0.002
+    assert np.abs(1 - found.right - found.wrong).mean() < 0.002
 
 
 @pytest.mark.parametrize("transitions", [CLEAN, SYMMETRIC, TWO_WAY, ONE_WAY], ids=["clean", "all", "two", "one"])
@@ -161,7 +161,7 @@ def test_only_so_many_rows_are_fitted_and_all_are_judged(monkeypatch: pytest.Mon
     whole = true_labels(p, y, fold)
     monkeypatch.setattr(module, "MOST_CELLS", 3 * 3000)
     part = true_labels(p, y, fold)
-    assert part.posterior.shape == whole.posterior.shape
+    assert part.right.shape == whole.right.shape
     assert not np.array_equal(part.transitions, whole.transitions)
     np.testing.assert_allclose(by_class(part.wrong, y), by_class(whole.wrong, y), atol=0.04)
 
@@ -179,11 +179,13 @@ def test_of_many_classes_one_start_is_left_after_a_few_steps(monkeypatch: pytest
 def test_few_rows_absent_classes_and_sure_models_give_finite_numbers(n) -> None:
     rng = np.random.default_rng(n)
     for p in (rng.dirichlet(np.ones(4), n), np.eye(4)[rng.integers(0, 4, n)]):
-        found = true_labels(p.reshape(n, 4), rng.integers(0, 3, n), np.arange(n) % 2)
-        for values in (found.transitions, found.posterior, found.wrong, found.uncertain, found.wrong_apart):
+        known = p.reshape(n, 4), rng.integers(0, 3, n), np.arange(n) % 2
+        found = true_labels(*known)
+        posterior = found.by.posterior(*known)
+        for values in (found.transitions, posterior, found.right, found.wrong, found.uncertain, found.wrong_apart):
             assert np.isfinite(values).all()
-        np.testing.assert_allclose(found.posterior.sum(1), 1)
-        assert (found.posterior[:, 3] < 1e-6).all(), "no label names class 3"
+        np.testing.assert_allclose(posterior.sum(1), 1)
+        assert (posterior[:, 3] < 1e-6).all(), "no label names class 3"
 
 
 def test_groups_differ_in_how_often_labels_are_wrong() -> None:

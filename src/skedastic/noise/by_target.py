@@ -21,8 +21,8 @@ from skedastic.noise.label_issues_regression import find_label_issues_regression
 from skedastic.noise.learned import Learned, learned_classes
 from skedastic.noise.learned_regression import learned_numbers
 from skedastic.noise.matching import matched
-from skedastic.noise.overconfidence import overconfidence
-from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, true_labels, wrong_in_groups
+from skedastic.noise.overconfidence import labels_of_groups, overconfidence
+from skedastic.noise.true_labels import TrueLabels, how_labels_go_wrong, largest_shares, true_labels, wrong_in_groups
 from skedastic.noise.wrong_labels import DOUBTED, trusted
 from skedastic.settings.config import Estimation
 
@@ -127,13 +127,11 @@ def like_another(dataset: Dataset, held_out: HeldOut) -> Tensor:
 
     0 where targets are numbers, and of a group without predictions; arguments as in `noise_stats`.
     """
-    shares = torch.zeros(len(dataset.groups), max(1, len(dataset.classes)), dtype=torch.float64)
-    if held_out.truth is not None:
-        rows, posterior = held_out.rows, torch.from_numpy(held_out.truth.posterior)
-        others = posterior.scatter(1, dataset.y[rows, None], 0.0)
-        counted = dataset.grouping.counts(dataset.group[rows]).clamp_min(1)
-        shares = shares.to(others).index_add(0, dataset.group[rows], others).double() / counted[:, None]
-    return shares.amax(1)
+    truth = held_out.truth
+    if truth is None:
+        return torch.zeros(len(dataset.groups), dtype=torch.float64)
+    p, y, fold, group = map(held_out.of_rows, (held_out.values, dataset.y, held_out.fold, dataset.group))
+    return torch.from_numpy(largest_shares(truth.by, p, y, fold, group, len(dataset.groups)))
 
 
 def surer_than_right(dataset: Dataset, held_out: HeldOut) -> Tensor:
@@ -144,8 +142,7 @@ def surer_than_right(dataset: Dataset, held_out: HeldOut) -> Tensor:
     groups = len(dataset.groups)
     if held_out.truth is None:
         return torch.zeros(groups, dtype=torch.float64)
-    rows = held_out.rows
-    p, y, group = (column[rows].numpy() for column in (held_out.values, dataset.y, dataset.group))
+    p, y, group = map(held_out.of_rows, (held_out.values, dataset.y, dataset.group))
     return torch.from_numpy(overconfidence(p, y, group, groups))
 
 
@@ -155,14 +152,14 @@ def label_stats(dataset: Dataset, held_out: HeldOut, how: Estimation) -> GroupSt
     Where a group is not of one label, its labels are as uncertain as they are wrong. The uncertainty is the error rate
     of all held-out predictions where `how` asks for the paper's.
     """
-    truth, rows, groups = _truth(held_out), held_out.rows, len(dataset.groups)
-    group, y, fold = (column[rows].numpy() for column in (dataset.group, dataset.y, held_out.fold))
+    truth, groups = _truth(held_out), len(dataset.groups)
+    p, group, y, fold = map(held_out.of_rows, (held_out.values, dataset.group, dataset.y, held_out.fold))
     chance, apart = truth.wrong, truth.wrong_apart
-    of_one_label = len(np.unique(np.stack([group, y]), axis=1)[0]) == len(np.unique(group))
+    of_one_label = bool((labels_of_groups(y, group, groups) <= 1).all())
     if not of_one_label:
         chance, apart = (wrong_in_groups(values, group, groups) for values in (chance, apart))
-    counted = dataset.grouping.counts(dataset.group[rows])
-    errors = dataset.grouping.counts(dataset.group[rows][held_out.values[rows].argmax(1) != dataset.y[rows]])
+    counted = dataset.grouping.counts(torch.from_numpy(group))
+    errors = dataset.grouping.counts(torch.from_numpy(group[p.argmax(1) != y]))
     own = (errors.numpy() - np.bincount(group, chance, minlength=groups)) / counted.clamp_min(1).numpy()
     rates = partial(expected_rates, doubt=chance * (1 - chance), own=own, group=group, fold=fold)
     surer = surer_than_right(dataset, held_out).numpy()
@@ -194,8 +191,7 @@ def _held_out_predictions(target: Target, dataset: Dataset, held_out: HeldOut) -
 
 @_held_out_predictions.register
 def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> HeldOut:
-    rows = held_out.rows
-    p, y, fold = (column[rows].numpy() for column in (held_out.values, dataset.y, held_out.fold))
+    p, y, fold = map(held_out.of_rows, (held_out.values, dataset.y, held_out.fold))
     return replace(held_out, matched=matched(held_out.values, dataset.y, held_out.fold), truth=true_labels(p, y, fold))
 
 
@@ -228,8 +224,8 @@ def _transitions(target: Target, dataset: Dataset, held_out: HeldOut) -> Transit
 def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> Transitions | None:
     if dataset.soft is not None:  # votes are trained on, and T would be that of their majority
         return None
-    rows, judged = judged_rows(dataset, held_out)
-    return how_labels_go_wrong(held_out.values[rows].numpy(), judged.y, judged.fold, judged.unit, _truth(held_out))
+    judged, p = judged_rows(dataset, held_out), held_out.of_rows(held_out.values)
+    return how_labels_go_wrong(p, judged.y, judged.fold, judged.unit, _truth(held_out))
 
 
 @_transitions.register
@@ -248,13 +244,14 @@ def _label_issues(
 def _(
     target: Classes, dataset: Dataset, held_out: HeldOut, stats: GroupStats, judged: Tensor, most: Tensor
 ) -> pd.DataFrame:
-    kept = judged[held_out.rows]
-    rows, posterior = held_out.rows[kept], _truth(held_out).posterior[kept.numpy()]
-    columns = (held_out.values, dataset.y, held_out.fold, dataset.index, dataset.group)
-    p, y, fold, index, group = (column[rows].numpy() for column in columns)
-    stands = first_of_groups(posterior, y, index, group, most.numpy())
+    truth, columns = _truth(held_out), (held_out.values, dataset.y, held_out.fold, dataset.index, dataset.group)
+    p, y, fold, index, group = map(held_out.of_rows, columns)
+    kept = held_out.of_rows(judged)
+    if not kept.all():
+        truth, (p, y, fold, index, group) = truth.of(kept), (column[kept] for column in (p, y, fold, index, group))
+    stands = first_of_groups(truth.right, index, group, most.numpy())
     share = 1.0 if trusted(stats) else DOUBTED
-    return rank_label_issues(posterior, p, y, fold, index, target.classes, share, stands)
+    return rank_label_issues(truth, p, y, fold, index, target.classes, share, stands)
 
 
 @_label_issues.register
@@ -272,15 +269,15 @@ def _learned(target: Target, dataset: Dataset, held_out: HeldOut) -> Learned:
 
 @_learned.register
 def _(target: Classes, dataset: Dataset, held_out: HeldOut) -> Learned:
-    rows, judged = judged_rows(dataset, held_out)
-    return learned_classes(held_out.values[rows].numpy(), _matched(held_out).argmax(1)[rows].numpy(), judged)
+    p, again = map(held_out.of_rows, (held_out.values, _matched(held_out)))
+    return learned_classes(p, again, judged_rows(dataset, held_out))
 
 
 @_learned.register
 def _(target: Numbers, dataset: Dataset, held_out: HeldOut) -> Learned:
-    rows, judged = judged_rows(dataset, held_out)
     binned = dataset.grouping.target_bins is not None
-    return learned_numbers(held_out.values[rows].double().numpy(), judged, binned=binned)
+    predicted = held_out.of_rows(held_out.values).astype(np.float64)
+    return learned_numbers(predicted, judged_rows(dataset, held_out), binned=binned)
 
 
 def _matched(held_out: HeldOut) -> Tensor:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skedastic.noise.blocks import blocks
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def confident_joint(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Integers:
-    """Return the rows of each class, where they are confidently of one, by label, [C, C] as [class, label].
+def confident_classes(probabilities: NDArray[Any], y: Integers, fold: Integers) -> NDArray[np.int32]:
+    """Return the class that each row is confidently of, [n]; -1 where it is of none.
 
     Parameters
     ----------
@@ -32,8 +34,24 @@ def confident_joint(probabilities: NDArray[Any], y: Integers, fold: Integers) ->
     count = np.bincount(cell, minlength=size)
     total = np.bincount(cell, probabilities[np.arange(len(y)), y], minlength=size)
     mean = np.divide(total, count, out=np.full(size, np.inf), where=count > 0).reshape(folds, classes)
-    above = probabilities >= mean[fold]
-    rows = np.flatnonzero(above.any(1))
-    likeliest = np.where(above[rows], probabilities[rows], -1.0).argmax(1)
-    joint = np.bincount(classes * likeliest + y[rows], minlength=classes**2)
+    found = np.empty(len(y), dtype=np.int32)
+    for rows in blocks(len(y), classes):
+        part = probabilities[rows]
+        above = np.where(part >= mean[fold[rows]], part, -1.0)
+        likeliest = above.argmax(1)
+        found[rows] = np.where(above[np.arange(len(part)), likeliest] >= 0, likeliest, -1)
+    return found
+
+
+def confident_joint(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Integers:
+    """Return the rows of each class, where they are confidently of one, by label, [C, C] as [class, label].
+
+    Parameters
+    ----------
+    probabilities, y, fold : ndarray
+        As in `confident_classes`.
+    """
+    classes, likeliest = probabilities.shape[1], confident_classes(probabilities, y, fold)
+    rows = likeliest >= 0
+    joint = np.bincount(classes * likeliest[rows].astype(np.int64) + y[rows], minlength=classes**2)
     return joint.reshape(classes, classes)

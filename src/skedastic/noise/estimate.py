@@ -48,6 +48,7 @@ from skedastic.training.loop import Progress, Trained
 
 SURE = 2.0  # standard errors, by which trees must be better than networks
 AHEAD = 1.0  # standard errors, by which they must be on one fold, for the others to be tried
+PREDICTED = 2**16  # rows that are copied to be predicted
 BY_TREES = "the noise was estimated by boosted trees, which predicted labels not seen better than networks of the model"
 
 
@@ -81,7 +82,8 @@ class Estimate:
     tried : tuple of Tried
         The models that made predictions, which a method may be spared to train again.
     elsewhere : tuple of Tensor
-        What each estimating model, or the first, predicts of other examples, as `estimate_groups` was asked to; [m, …].
+        What each estimating model, or the first, predicts of other examples, as `estimate_groups` was asked to: one
+        value of y each, [m].
     gross_errors : tuple of GrossErrors
         Examples that were set aside beforehand, where there are some: the first label issues.
     """
@@ -218,11 +220,13 @@ def estimate_groups(
         except Diverged as error:
             raise error.during(name) from None
         notes += [f"{name}, {incident}" for incident in trained.incidents]
+        del rest
         start = time.perf_counter()
-        held_out[rows] = trained.predict(dataset.subset(rows).x)
-        of_others += [] if elsewhere is None else [trained.predict(elsewhere)]
+        for part in torch.split(rows, PREDICTED):
+            held_out[part] = trained.predict(dataset.subset(part).x)
+        of_others += [] if elsewhere is None else [dataset.target.best(trained.predict(elsewhere))]
         seconds += trained.seconds + time.perf_counter() - start
-        known.append(Tried(ERM(), short.epochs, others, rows, held_out[rows]))
+        known.append(Tried(ERM(), short.epochs, others, rows, held_out))
         if clusters is not None:
             networks.append(trained)
     groups = None
@@ -239,7 +243,8 @@ def estimate_groups(
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
     if elsewhere is not None and not how.of_networks:
-        of_others = [class_probabilities(how, dataset.subset(_parted(fold, 0)[0]), elsewhere, seed + 1)]
+        rest = dataset.subset(_parted(fold, 0)[0])
+        of_others = [dataset.target.best(class_probabilities(how, rest, elsewhere, seed + 1))]
     found = _estimate(dataset, held_out, fold, how, training)
     stand_in = tuple(known) if dataset.soft is None else ()  # else a method may learn other targets
     return replace(
@@ -280,7 +285,7 @@ def _by_better_trees(
         there = next(same, None)
         values[rows] = _by_classifier(trees, dataset, fold, k, seed) if there is None else there
         if alike and there is None:
-            own.append(Tried(Trees(), 1, others, rows, values[rows]))
+            own.append(Tried(Trees(), 1, others, rows, values))
         sure = SURE if k == 0 else AHEAD
         known = (fold >= k).nonzero().flatten()
         gain = _gain_in_accuracy(values[known], held_out[known], dataset.subset(known))

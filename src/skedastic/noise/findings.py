@@ -367,11 +367,11 @@ def held_against_test(findings: Findings, train: Dataset, test: Dataset, predict
     train, test : Dataset
         The examples; test labels were not made as those of the training rows.
     predicted : sequence of Tensor
-        What estimating models predict of the test rows, class probabilities [m, C] each; of none nothing is told.
+        The classes that estimating models predict of the test rows, [m] each; of none nothing is told.
     """
     if not predicted or findings.stats.measure != "rate":
         return findings
-    right = torch.stack([(p.argmax(1) == test.y).double() for p in predicted]).mean(0)
+    right = torch.stack([(classes == test.y).double() for classes in predicted]).mean(0)
     units = [_units(part) for part in (train, test)]
     told = [
         (1 - shown.mean, units[0][g], float(right[test.group == g].mean()), units[1][g])

@@ -27,6 +27,7 @@ from scipy.special import betaincinv, betaln, expit, log_expit, logit
 
 from skedastic.errors import UserError
 from skedastic.evaluation.intervals import wilson
+from skedastic.noise.blocks import blocks
 from skedastic.noise.hierarchy import Floats, grid
 
 Integers = NDArray[np.int64]
@@ -187,7 +188,15 @@ def _checked(errors: ArrayLike, counted: ArrayLike, level: float) -> tuple[Float
 
 def _averaged_posterior(e: Floats, n: Floats) -> tuple[Floats, Floats]:
     """Return the Beta (a [G], b [G]) nearest to each group's posterior, averaged over (m, κ)."""
-    weight, m, kappa = _grid(e[n > 0], n[n > 0])
+    over = _grid(e[n > 0], n[n > 0])
+    a, b = np.empty(len(e)), np.empty(len(e))
+    for groups in blocks(len(e), len(over[0])):
+        a[groups], b[groups] = _of_posterior(e[groups], n[groups], *over)
+    return a, b
+
+
+def _of_posterior(e: Floats, n: Floats, weight: Floats, m: Floats, kappa: Floats) -> tuple[Floats, Floats]:
+    """Return the Beta (a [G], b [G]) nearest to each group's posterior, averaged over (m, κ) with weights [H]."""
     total = kappa[:, None] + n  # [H, G]
     means = (m[:, None] * kappa[:, None] + e) / total
     rests = ((1 - m)[:, None] * kappa[:, None] + (n - e)) / total  # 1 − means, exact where means is near 1
@@ -212,7 +221,10 @@ def _log_posterior(point: Floats, e: Floats, n: Floats, times: Integers, typical
     """Return the log density, less a constant, of points (logit m, log(κ / typical)): [2, ...] to [...]."""
     kappa = typical * np.exp(point[1])
     a, b = (expit(point[0]) * kappa)[..., None], (expit(-point[0]) * kappa)[..., None]
-    likelihood = times * (betaln(a + e, b + (n - e)) - betaln(a, b))  # so that b + n does not swallow b
+    likelihood = np.zeros(kappa.shape)
+    for some in blocks(len(e), kappa.size):
+        terms = betaln(a + e[some], b + (n[some] - e[some])) - betaln(a, b)  # so that b + n does not swallow b
+        likelihood = likelihood + (times[some] * terms).sum(-1)
     prior_m = (log_expit(point[0]) + log_expit(-point[0])) / 2
     prior_kappa = log_expit(point[1]) + OWN_WEIGHT * log_expit(-point[1])
-    return np.asarray(likelihood.sum(-1) + prior_m + prior_kappa)
+    return np.asarray(likelihood + prior_m + prior_kappa)

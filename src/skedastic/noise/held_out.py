@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,7 +27,7 @@ class HeldOut:
     fold : Tensor
         The model that each comes from, [n]; -1 where there is none.
     matched : Tensor or None
-        The class probabilities with each class predicted as often as it is labelled, [n, C] float64, by
+        The predicted classes where each class is predicted as often as it is labelled, [n] int32, by
         `matching.matched`; None where targets are numbers.
     truth : TrueLabels or None
         What the m rows of `rows` tell of the true classes; None where targets are numbers.
@@ -38,15 +38,26 @@ class HeldOut:
     matched: Tensor | None = None
     truth: TrueLabels | None = None
 
-    @property
+    @cached_property
     def rows(self) -> Tensor:
         """The rows that have a prediction, [m] int64."""
         return self.present.nonzero().flatten()
 
-    @property
+    @cached_property
     def present(self) -> Tensor:
         """Whether an example has a prediction, [n] bool."""
-        return (self.fold >= 0) & ~self.values.reshape(len(self.values), -1).isnan().any(1)
+        sums = self.values.reshape(len(self.values), -1).sum(1)  # NaN where any is; it takes no [n, C] more
+        return (self.fold >= 0) & ~sums.isnan()
+
+    def of_rows(self, column: Tensor) -> NDArray[Any]:
+        """Return what a column [n, ...] holds of `rows`, [m, ...]; the column itself, and no copy, where all are.
+
+        Parameters
+        ----------
+        column : Tensor
+            Such as `values`.
+        """
+        return (column if len(self.rows) == len(column) else column[self.rows]).numpy()
 
 
 class Judged(NamedTuple):
@@ -62,15 +73,15 @@ class Judged(NamedTuple):
         [n] in 0..G-1.
     groups : int
         G.
-    unit : ndarray
-        The unit of each row, [n]: rows of one unit are alike.
+    unit : ndarray or None
+        The unit of each row, [n]: rows of one unit are alike. None where each row is one.
     """
 
     y: NDArray[Any]
     fold: Integers
     group: Integers
     groups: int
-    unit: Integers
+    unit: Integers | None
 
     @property
     def in_fold(self) -> list[Integers]:
@@ -78,9 +89,8 @@ class Judged(NamedTuple):
         return [np.flatnonzero(self.fold == k) for k in range(int(self.fold.max(initial=-1)) + 1)]
 
 
-def judged_rows(dataset: Dataset, held_out: HeldOut) -> tuple[Tensor, Judged]:
-    """Return the rows that have a prediction, [m], and their targets, folds, groups and units."""
-    rows = held_out.rows
-    unit = torch.arange(len(dataset)) if dataset.unit is None else dataset.unit
-    y, fold, group, units = (column[rows].numpy() for column in (dataset.y, held_out.fold, dataset.group, unit))
-    return rows, Judged(y, fold, group, len(dataset.groups), units)
+def judged_rows(dataset: Dataset, held_out: HeldOut) -> Judged:
+    """Return the targets, folds, groups and units of the rows that have a prediction."""
+    y, fold, group = map(held_out.of_rows, (dataset.y, held_out.fold, dataset.group))
+    unit = None if dataset.unit is None else held_out.of_rows(dataset.unit)
+    return Judged(y, fold, group, len(dataset.groups), unit)

@@ -9,8 +9,8 @@ that they name, and classes take turns: the k-th of class c has the place (k −
 
     m_c = Σ (1 − π_i(y_i)) over the labels c  +  a tenth of those that are confidently of another class
 
-(`confident_joint`). m_c are also so many as are to be checked of the class. Against cleanlab's orders, and an order by
-the score alone: benchmarks/suspects.py.
+(`confident_classes`). m_c are also so many as are to be checked of the class. Against cleanlab's orders, and an order
+by the score alone: benchmarks/suspects.py.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skedastic.errors import UserError
-from skedastic.noise.confident_joint import confident_joint
-from skedastic.noise.true_labels import true_labels
+from skedastic.noise.confident_joint import confident_classes
+from skedastic.noise.true_labels import TrueLabels, true_labels
 
 COLUMNS = ("rank", "index", "given", "suggested", "score", "is_issue", "p_given", "p_suggested")
 CONFIDENT = 0.1  # of the labels that are confidently of another class; 0 to 0.5 were tried
@@ -63,16 +63,17 @@ def find_label_issues(
     UserError
         Shapes do not fit together, a label has no class, or a probability is outside [0, 1].
     """
-    p, y, number = np.asarray(probabilities, dtype=np.float64), np.asarray(labels), np.asarray(index)
+    p, y, number = np.asarray(probabilities), np.asarray(labels), np.asarray(index)
+    p = p if p.dtype == np.float32 else p.astype(np.float64)
     _check(p, y, number, classes)
-    held_out = ~np.isnan(p).any(axis=1)
+    held_out = ~np.isnan(p.sum(1))
     p, y, number = p[held_out].clip(0, 1), y[held_out].astype(np.int64), number[held_out]
     fold = np.zeros(len(y), dtype=np.int64)
-    return rank_label_issues(true_labels(p, y, fold).posterior, p, y, fold, number, classes)
+    return rank_label_issues(true_labels(p, y, fold), p, y, fold, number, classes)
 
 
 def rank_label_issues(
-    posterior: NDArray[np.float64],
+    truth: TrueLabels,
     p: NDArray[Any],
     y: NDArray[np.int64],
     fold: NDArray[np.int64],
@@ -85,8 +86,8 @@ def rank_label_issues(
 
     Parameters
     ----------
-    posterior : ndarray
-        The chance of each class to be the true one, with the label known, [n, C].
+    truth : TrueLabels
+        The likely true classes of the n examples.
     p, y, fold, number : ndarray
         Held-out class probabilities [n, C], given labels [n] in 0..C-1, the model that each prediction is of, [n] in
         0..K-1, and stable numbers [n].
@@ -99,23 +100,20 @@ def rank_label_issues(
         Given, there is a column `by_estimate`: whether this holds of an issue that is more likely wrong than right.
     """
     rows = np.arange(len(y))
-    score = _scores(posterior, y)
-    others = posterior.copy()
-    others[rows, y] = -1  # below every probability
-    suggested = others.argmax(1)
-    place = (_places(score, y, number, len(classes)) + 0.5) / _to_check(posterior, p, y, fold)[y].clip(NONE)
+    score, suggested = _scores(truth.right), truth.suggested
+    place = (_places(score, y, number, len(classes)) + 0.5) / _to_check(truth.right, p, y, fold)[y].clip(NONE)
     order, is_issue = np.lexsort((number, score, place)), place <= share
+    del place
     names = np.asarray(classes, dtype=object)
-    columns = (rows + 1, number, names[y], names[suggested], score, is_issue, p[rows, y], p[rows, suggested])
-    values = dict(zip(COLUMNS, columns, strict=True))
+    columns = (rows + 1, number[order], names[y[order]], names[suggested[order]], score[order], is_issue[order])
+    values = dict(zip(COLUMNS, (*columns, p[order, y[order]], p[order, suggested[order]]), strict=True))
     if stands is not None:
-        values["by_estimate"] = is_issue & stands & (1 - posterior[rows, y] > LIKELY)
-    return pd.DataFrame({name: value if name == "rank" else value[order] for name, value in values.items()})
+        values["by_estimate"] = (is_issue & stands & (1 - truth.right > LIKELY))[order]
+    return pd.DataFrame(values, copy=False)
 
 
 def first_of_groups(
-    posterior: NDArray[np.float64],
-    y: NDArray[np.int64],
+    right: NDArray[np.float64],
     number: NDArray[np.int64],
     group: NDArray[np.int64],
     most: NDArray[np.float64],
@@ -124,15 +122,15 @@ def first_of_groups(
 
     Parameters
     ----------
-    posterior, y, number : ndarray
-        As in `rank_label_issues`.
+    right, number : ndarray
+        The chance that each label is right, [n], and stable numbers [n].
     group : ndarray
         The group of each example, [n] in 0..G-1.
     most : ndarray
         The share of each group that is taken, [G] in [0, 1].
     """
     count = np.bincount(group, minlength=len(most))
-    return np.asarray(_places(_scores(posterior, y), group, number, len(most)) < np.rint(most * count)[group])
+    return np.asarray(_places(_scores(right), group, number, len(most)) < np.rint(most * count)[group])
 
 
 def score_label_issues(issues: pd.DataFrame, wrong: ArrayLike) -> dict[str, float]:
@@ -173,18 +171,18 @@ def _places(
 
 
 def _to_check(
-    posterior: NDArray[np.float64], p: NDArray[Any], y: NDArray[np.int64], fold: NDArray[np.int64]
+    right: NDArray[np.float64], p: NDArray[Any], y: NDArray[np.int64], fold: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return m [C] ≥ 0, how many labels of each class are to be checked."""
-    wrong, joint = 1 - posterior[np.arange(len(y)), y], confident_joint(p, y, fold)
-    others: NDArray[np.int64] = joint.sum(0) - joint.diagonal()
-    return np.asarray(np.bincount(y, wrong, minlength=p.shape[1]).clip(0) + CONFIDENT * others)
+    classes, confident = p.shape[1], confident_classes(p, y, fold)
+    others = np.bincount(y[(confident >= 0) & (confident != y)], minlength=classes)
+    return np.asarray(np.bincount(y, 1 - right, minlength=classes).clip(0) + CONFIDENT * others)
 
 
-def _scores(posterior: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+def _scores(right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the chance that each label is right, [n], no surer than n labels can make it."""
-    n = len(y)
-    return np.asarray((n * posterior[np.arange(n), y] + 1) / (n + 2), dtype=np.float64)
+    n = len(right)
+    return np.asarray((n * right + 1) / (n + 2))
 
 
 def _check(p: NDArray[np.float64], y: NDArray[np.int64], number: NDArray[np.int64], classes: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ Three questions are asked of held-out probabilities p [n, C] and labels y.
    one unit are not exchangeable: there V is at least the sum of the squared sums over units.
 2. Are they better than the majority class? McNemar's exact test, one-sided: of the rows where the predicted class and
    the fold's most frequent label are not both right or both wrong, more go to the prediction.
-3. Or are they worth something once each class is predicted as often as it is labelled (`confident.match_counts`)?
+3. Or are they worth something once each class is predicted as often as it is labelled (`matching.class_weights`)?
    Cohen's kappa of these predictions and the labels, less 1.64 standard errors, is above 0.05. Under strong imbalance
    or noise a good model can be no more accurate than the majority class, and passes here. Where the predicted classes
    have collapsed to one (all others together are predicted less than a tenth as often as they are labelled), the
@@ -39,7 +39,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import binom, rankdata
 
+from skedastic.noise.blocks import blocks
 from skedastic.noise.held_out import Integers, Judged
+from skedastic.noise.overconfidence import labels_of_groups
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -84,31 +86,28 @@ class Evidence(NamedTuple):
 def learned_classes(probabilities: NDArray[np.floating[Any]], again: Integers, judged: Judged) -> Learned:
     """Return whether the whole, each fold, each group and each class were learned (see above).
 
+    Ranks are made of some columns at a time, and what is kept of them is [n] and [C].
+
     Parameters
     ----------
     probabilities : ndarray
         Held-out class probabilities, [n, C], all finite.
     again : ndarray
-        The most probable class of each row where each is as frequent as its label, by `match_counts`, [n] in 0..C-1.
+        The class that each row is predicted as where each is as frequent as its label, by `matched`, [n] in 0..C-1.
     judged : Judged
         The n rows.
     """
-    n, classes = probabilities.shape
-    y, fold, unit, in_fold = judged.y, judged.fold, judged.unit, judged.in_fold
-    folds, predicted = len(in_fold), probabilities.argmax(1)
-    scores, majority = np.zeros((n, classes)), np.zeros(n, dtype=np.int64)
-    evidence, kappas = [], []
-    for rows in in_fold:
-        scores[rows] = centred_ranks(probabilities[rows])
-        majority[rows] = np.bincount(y[rows], minlength=classes).argmax()
-        evidence.append(together(scores[rows], y[rows]))
-        kappas.append(kappa(again[rows], y[rows], classes))
+    classes, y, fold, in_fold = probabilities.shape[1], judged.y, judged.fold, judged.in_fold
+    folds, predicted = len(in_fold), probabilities.argmax(1).astype(np.int32)
+    ranked = [_ranked(probabilities, rows, judged) for rows in in_fold]
+    majority = np.array([np.bincount(y[rows], minlength=classes).argmax() for rows in in_fold])
+    kappas = [kappa(again[rows], y[rows], classes) for rows in in_fold]
 
     def passes(chosen: list[int], level: float) -> bool:
         rows = np.isin(fold, chosen)
-        if not clear([evidence[k] for k in chosen], [unit[in_fold[k]] for k in chosen], level):
+        if not clear([ranked[k].whole for k in chosen], units_of(judged, [in_fold[k] for k in chosen]), level):
             return False
-        right, simple = predicted[rows] == y[rows], majority[rows] == y[rows]
+        right, simple = predicted[rows] == y[rows], majority[fold[rows]] == y[rows]
         value, error = kappa(again[rows], y[rows], classes)
         least = LEAST_COLLAPSED if collapsed(predicted[rows], y[rows]) else LEAST_KAPPA
         return better(right, simple, level) or value - ONE_SIDED * error > least
@@ -123,10 +122,45 @@ def learned_classes(probabilities: NDArray[np.floating[Any]], again: Integers, j
     shrunk = any(collapsed(predicted[rows], y[rows]) for rows in failed)
     if not whole:
         return Learned(whole, kept, np.zeros(judged.groups, dtype=bool), np.zeros(classes, dtype=bool), shrunk)
-    used = [rows for k, rows in enumerate(in_fold) if kept[k]]
-    by_class = _groups(scores, judged._replace(group=y, groups=classes), used)
+    used = [k for k in every if kept[k]]
+    rows, found = [in_fold[k] for k in used], [ranked[k] for k in used]
+    by_class = _groups(found, judged._replace(group=y, groups=classes), rows)
     same = judged.groups == classes and np.array_equal(judged.group, y)
-    return Learned(whole, kept, by_class if same else _groups(scores, judged, used), by_class, shrunk)
+    return Learned(whole, kept, by_class if same else _groups(found, judged, rows), by_class, shrunk)
+
+
+class _Ranked(NamedTuple):
+    """What is kept of the scores [m, C] of the rows of a fold.
+
+    whole: the evidence that they go with the labels. parts, variance: the same within each group, [m] and [G]; None
+    where no group has several labels. own: the score of each label, [m]. mean, spread: of each column, [C].
+    """
+
+    whole: Evidence
+    parts: Floats | None
+    variance: Floats | None
+    own: Floats
+    mean: Floats
+    spread: Floats
+
+
+def _ranked(probabilities: NDArray[np.floating[Any]], rows: Integers, judged: Judged) -> _Ranked:
+    """Return what is kept of the scores of some rows, [m], those of a fold."""
+    y, group, classes = judged.y[rows], judged.group[rows], probabilities.shape[1]
+    whole = _Together(y, np.zeros(len(y), dtype=np.int64), 1)
+    within = _Together(y, group, judged.groups) if (labels_of_groups(y, group, judged.groups) > 1).any() else None
+    own, mean, spread = np.zeros(len(y)), np.zeros(classes), np.zeros(classes)
+    for columns in blocks(classes, len(y)):
+        scores = centred_ranks(probabilities[rows, columns])
+        mean[columns], spread[columns] = scores.mean(0), scores.var(0)
+        here = np.flatnonzero((y >= columns.start) & (y < columns.stop))
+        own[here] = scores[here, y[here] - columns.start]
+        for evidence in (whole, within):
+            if evidence is not None:
+                evidence.add(scores, columns.start)
+    parts, variance = (None, None) if within is None else within.found()
+    all_parts, of_all = whole.found()
+    return _Ranked(Evidence(all_parts, float(of_all[0])), parts, variance, own, mean, spread)
 
 
 def centred_ranks(values: NDArray[np.floating[Any]]) -> Floats:
@@ -138,24 +172,64 @@ def centred_ranks(values: NDArray[np.floating[Any]]) -> Floats:
 
 def together(scores: Floats, y: Integers) -> Evidence:
     """Return the evidence that scores [m, C] go with labels y [m], against all orders of these (question 1)."""
-    m = len(y)
-    if m < 2:
-        return Evidence(np.zeros(m), 0.0)
-    share = np.bincount(y, minlength=scores.shape[1]) / m
-    expected = scores @ share
-    column = scores.mean(0)
-    parts = scores[np.arange(m), y] - expected - column[y] + column @ share
-    off = scores - expected[:, None] - column + column @ share
-    return Evidence(parts, float(m / (m - 1) * ((off**2) @ share).sum()))
+    evidence = _Together(y, np.zeros(len(y), dtype=np.int64), 1)
+    evidence.add(scores, 0)
+    parts, variance = evidence.found()
+    return Evidence(parts, float(variance[0]))
 
 
-def among(score: Floats, members: Booleans) -> Evidence:
-    """Return the evidence that `members` [m] bool have higher scores [m] than as many rows drawn at random."""
-    m, own = len(score), int(members.sum())
-    if m < 2 or own in (0, m):
-        return Evidence(np.zeros(own), 0.0)
-    parts = score[members] - score.mean()
-    return Evidence(parts, float(own * (m - own) / (m - 1) * score.var()))
+class _Together:
+    """The evidence that scores go with labels within each group, gathered from some columns of the scores at a time.
+
+    With d_i(c) the score of row i less the mean of column c in the group, and f_c the share of label c in it, the part
+    of a row is d_i(y_i) − Σ_c f_c d_i(c), and its share of the variance Σ_c f_c d_i(c)² − (Σ_c f_c d_i(c))².
+
+    Parameters
+    ----------
+    y, group : ndarray
+        The labels and the groups of the rows, [m]; groups are in 0..G-1.
+    groups : int
+        G.
+    """
+
+    def __init__(self, y: Integers, group: Integers, groups: int) -> None:
+        self.order = np.argsort(group, kind="stable").astype(np.int32)
+        self.y, (self.names, self.first, self.of, self.size) = y[self.order], _starts(group[self.order])
+        self.groups = groups
+        self.own, self.mean, self.square = (np.zeros(len(y)) for _ in range(3))
+
+    def add(self, scores: Floats, start: int) -> None:
+        """Add the scores [m, b] of the classes from `start` on."""
+        if not len(self.y):
+            return
+        width = scores.shape[1]
+        here = np.flatnonzero((self.y >= start) & (self.y < start + width))
+        cells = self.of[here] * width + (self.y[here] - start)
+        share = np.bincount(cells, minlength=len(self.first) * width).reshape(-1, width) / self.size[:, None]
+        centred = scores[self.order]
+        centred -= (np.add.reduceat(centred, self.first, axis=0) / self.size[:, None])[self.of]
+        self.own[here] = centred[here, self.y[here] - start]
+        weighted = share[self.of]
+        weighted *= centred
+        self.mean += weighted.sum(1)
+        weighted *= centred
+        self.square += weighted.sum(1)
+
+    def found(self) -> tuple[Floats, Floats]:
+        """Return the parts of all rows, [m], and the variance of each group, [G]; 0 of a group of one row."""
+        parts, variance = np.empty(len(self.y)), np.zeros(self.groups)
+        parts[self.order] = np.where(self.size[self.of] > 1, self.own - self.mean, 0.0)
+        sums = np.bincount(self.of, self.square - self.mean**2, minlength=len(self.size))
+        variance[self.names] = np.where(self.size > 1, self.size / np.maximum(self.size - 1, 1) * sums, 0.0)
+        return parts, variance
+
+
+def _starts(group: Integers) -> tuple[Integers, Integers, Integers, Integers]:
+    """Return of groups that come one after the other [m]: the numbers and the first places [H], the place among these
+    of each row's [m], and the sizes [H]."""
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    size = np.diff(first, append=len(group))
+    return group[first], first, np.repeat(np.arange(len(first), dtype=np.int32), size), size
 
 
 def chosen(places: Integers, m: int) -> Booleans:
@@ -165,25 +239,30 @@ def chosen(places: Integers, m: int) -> Booleans:
     return found
 
 
-def clear(evidence: list[Evidence], units: list[Integers], level: float) -> bool:
+def units_of(judged: Judged, in_fold: Sequence[Integers]) -> list[Integers] | None:
+    """Return the units of rows by fold; None where each row is one."""
+    return None if judged.unit is None else [judged.unit[rows] for rows in in_fold]
+
+
+def clear(evidence: list[Evidence], units: list[Integers] | None, level: float) -> bool:
     """Return whether the evidence is too large for chance, one-sided.
 
     Parameters
     ----------
     evidence : list of Evidence
         Of independent sets of rows.
-    units : list of ndarray
-        The unit of each row, by set.
+    units : list of ndarray or None
+        The unit of each row, by set; None where each row is one.
     level : float
         The chance of a false alarm.
     """
-    parts, unit = np.concatenate([e.parts for e in evidence]), np.concatenate(units)
-    variance = sum(e.variance for e in evidence)
-    _, of_unit = np.unique(unit, return_inverse=True)
-    sums = np.bincount(of_unit, parts)
-    if len(sums) < len(parts):
-        variance = max(variance, float((sums**2).sum()))
-    return bool(variance > 0 and parts.sum() > -ndtri(level) * variance**0.5)
+    parts, variance = [e.parts for e in evidence], sum(e.variance for e in evidence)
+    if units is not None:
+        _, of_unit = np.unique(np.concatenate(units), return_inverse=True)
+        sums = np.bincount(of_unit, np.concatenate(parts))
+        if len(sums) < len(of_unit):
+            variance = max(variance, float((sums**2).sum()))
+    return bool(variance > 0 and sum(part.sum() for part in parts) > -ndtri(level) * variance**0.5)
 
 
 def better(right: Booleans, simple: Booleans, level: float) -> bool:
@@ -242,21 +321,50 @@ def learned_groups(
         folds.append((rows, order, np.searchsorted(judged.group[rows][order], np.arange(judged.groups + 1))))
     for g in range(judged.groups):
         members = [(rows, own) for rows, order, ends in folds if len(own := order[ends[g] : ends[g + 1]])]
-        units = [judged.unit[rows[own]] for rows, own in members]
+        units = units_of(judged, [rows[own] for rows, own in members])
         found[g] = bool(members) and clear([evidence(g, rows, own) for rows, own in members], units, GROUP_LEVEL)
     return found
 
 
-def _groups(scores: Floats, judged: Judged, in_fold: Sequence[Integers]) -> Booleans:
+def _groups(ranked: list[_Ranked], judged: Judged, in_fold: list[Integers]) -> Booleans:
     """Return whether each group was learned, [G], by the rows of the folds that are kept."""
-    y, used = judged.y, np.concatenate(in_fold)
-    least, most = np.full(judged.groups, scores.shape[1]), np.full(judged.groups, -1)
-    np.minimum.at(least, judged.group[used], y[used])
-    np.maximum.at(most, judged.group[used], y[used])
+    used = np.concatenate(in_fold)
+    several = labels_of_groups(judged.y[used], judged.group[used], judged.groups) > 1
+    parts, variance = list[Floats](), np.zeros(judged.groups)
+    for found, rows in zip(ranked, in_fold, strict=True):
+        y, group, m = judged.y[rows], judged.group[rows], len(rows)
+        label, count = np.zeros(judged.groups, dtype=np.int64), np.bincount(group, minlength=judged.groups)
+        label[group] = y
+        apart = (count < m) & (m > 1)  # else there are no others to be told from
+        of_one = np.where(apart[group], found.own - found.mean[y], 0.0)
+        of_group = np.where(apart, count * (m - count) / max(m - 1, 1) * found.spread[label], 0.0)
+        if found.parts is None or found.variance is None or not several.any():
+            parts.append(of_one)
+            variance += np.where(several, 0.0, of_group)
+            continue
+        parts.append(np.where(several[group], found.parts, of_one))
+        variance += np.where(several, found.variance, of_group)
+    units = None if judged.unit is None else judged.unit[used]
+    return clear_groups(np.concatenate(parts), judged.group[used], units, variance)
 
-    def evidence(g: int, rows: Integers, own: Integers) -> Evidence:
-        if least[g] < most[g]:
-            return together(scores[rows[own]], y[rows[own]])
-        return among(scores[rows, least[g]], chosen(own, len(rows)))
 
-    return learned_groups(judged, in_fold, evidence)
+def clear_groups(parts: Floats, group: Integers, unit: Integers | None, variance: Floats) -> Booleans:
+    """Return whether the evidence of each group is too large for chance, one-sided, [G], as `clear` tells of one.
+
+    Parameters
+    ----------
+    parts, group, unit : ndarray
+        The parts of rows, their groups in 0..G-1 and their units, [n]; no units where each row is one.
+    variance : ndarray
+        Of the sum of the parts of each group, [G].
+    """
+    groups = len(variance)
+    if unit is not None:
+        _, of_unit = np.unique(unit, return_inverse=True)
+        pairs, of_pair = np.unique(group * (of_unit.max(initial=0) + 1) + of_unit, return_inverse=True)
+        of_group = pairs // (of_unit.max(initial=0) + 1)
+        fewer = np.bincount(of_group, minlength=groups) < np.bincount(group, minlength=groups)
+        squares = np.bincount(of_group, np.bincount(of_pair, parts) ** 2, minlength=groups)
+        variance = np.where(fewer, np.maximum(variance, squares), variance)
+    sums = np.bincount(group, parts, minlength=groups)
+    return np.asarray((variance > 0) & (sums > -ndtri(GROUP_LEVEL) * variance**0.5))

@@ -29,6 +29,7 @@ from skedastic.noise.learned import (
     chosen,
     clear,
     learned_groups,
+    units_of,
 )
 
 TINY = 1e-300
@@ -46,7 +47,7 @@ def learned_numbers(predicted: Floats, judged: Judged, *, binned: bool) -> Learn
     binned : bool
         Whether the groups are bins of the target.
     """
-    y, fold, unit, in_fold = judged.y, judged.fold, judged.unit, judged.in_fold
+    y, fold, in_fold = judged.y, judged.fold, judged.in_fold
     folds = len(in_fold)
     evidence = [together(predicted[rows], y[rows]) for rows in in_fold]
     own, mean = np.zeros(folds), np.zeros(folds)
@@ -56,7 +57,7 @@ def learned_numbers(predicted: Floats, judged: Judged, *, binned: bool) -> Learn
 
     def passes(chosen: list[int], level: float) -> bool:
         return bool(
-            clear([evidence[k] for k in chosen], [unit[in_fold[k]] for k in chosen], level)
+            clear([evidence[k] for k in chosen], units_of(judged, [in_fold[k] for k in chosen]), level)
             and own[chosen].sum() < mean[chosen].sum()
         )
 

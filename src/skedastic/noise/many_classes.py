@@ -8,10 +8,10 @@ is y:
     T[z, y] = (1 − w_z) 1[z = y] + w_z r_y
     (p T⁻¹)_y = (p_y − c r_y) / (1 − w_y),      c = Σ_z p_z w_z / (1 − w_z) / (1 + Σ_z r_z w_z / (1 − w_z))
 
-(Sherman and Morrison, 1950), bent to be above 0 as in `true_labels`. Sharpness and biases are not put right. One pass
-over the n · C probabilities does it. Of the surest rows fewest are of another class that looks alike; where classes
-overlap so much that none is sure, overlap is taken for wrong labels all the same, and the figures are too high
-(`docs/results/noise_estimate.md`).
+(Sherman and Morrison, 1950), bent to be above 0 as in `true_labels`. Sharpness and biases are not put right. It is of
+each row alone, so that blocks of rows are enough, and nothing is kept of the size of the probabilities. Of the surest
+rows fewest are of another class that looks alike; where classes overlap so much that none is sure, overlap is taken for
+wrong labels all the same, and the figures are too high (`docs/results/noise_estimate.md`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skedastic.core.transitions import BEND, RIDGE
+from skedastic.noise.blocks import blocks
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,22 +30,49 @@ Integers = NDArray[np.int64]
 SUREST = 0.25  # of the rows that are predicted as a class
 RIGHT, WRONG = 2.0, 0.1  # labels that count beside those of all classes, as in `label_density`
 LIKE_ALL = 4.0  # labels of a class that are as wrong as all are
-CHUNK = 2048  # rows at a time
 LEAST = 1e-6  # probabilities below are rounded up
 
 
-class Likely(NamedTuple):
-    """π [n, C], the chance of each true class with the label given; and of each example, [n] in [0, 1], the chance that
-    its label is wrong, and how uncertain labels are where it lies."""
+class Counted(NamedTuple):
+    """w, the share of wrong labels of each class, [C] in (0, 1), and r, how often a label is each, [C]."""
 
-    posterior: NDArray[np.float32]
+    wrong: Floats
+    share: Floats
+
+    def posterior(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
+        """Return π, the chance of each true class with the label given, [m, C]; arguments as of `likely_classes`."""
+        w, r = self
+        ratio, right = w / (1 - w + RIDGE), 1 - w + RIDGE
+        part, own = probabilities.astype(np.float64).clip(LEAST), np.arange(len(y))
+        straight = (part - (part @ ratio / (1 + r @ ratio))[:, None] * r) / right
+        u: Floats = (straight + np.sqrt(straight**2 + (BEND * part) ** 2)) / 2
+        chance = u * w * r[y][:, None]
+        chance[own, y] += u[own, y] * (1 - w[y])
+        chance /= chance.sum(1, keepdims=True)
+        return chance
+
+
+class Likely(NamedTuple):
+    """What tells the true classes; and of each example, [n] in [0, 1], the chance that its label is wrong, how
+    uncertain labels are where it lies, and both by the rows of its own fold alone."""
+
+    by: Counted
     wrong: Floats
     uncertain: Floats
+    wrong_apart: Floats
+    uncertain_apart: Floats
 
 
-def wrong_among_surest(probabilities: NDArray[Any], y: Integers) -> Floats:
-    """Return w, the share of wrong labels of each class, [C] in (0, 1); arguments as of `likely_classes`."""
-    classes, predicted, sure = probabilities.shape[1], probabilities.argmax(1), probabilities.max(1)
+def wrong_among_surest(predicted: Integers, sure: NDArray[Any], y: Integers, classes: int) -> Floats:
+    """Return w, the share of wrong labels of each class, [C] in (0, 1).
+
+    Parameters
+    ----------
+    predicted, sure, y : ndarray
+        The class that each row is predicted as, [n] in 0..C-1, its probability, and the label.
+    classes : int
+        C.
+    """
     order = np.lexsort((-sure, predicted))
     count = np.bincount(predicted, minlength=classes)
     place = np.arange(len(y)) - (count.cumsum() - count)[predicted[order]]  # of a row among those predicted alike
@@ -56,8 +84,8 @@ def wrong_among_surest(probabilities: NDArray[Any], y: Integers) -> Floats:
     return shares
 
 
-def likely_classes(probabilities: NDArray[Any], y: Integers) -> Likely:
-    """Return the likely true classes of examples by their held-out predictions and labels.
+def likely_classes(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Likely:
+    """Return what tells the likely true classes of examples by their held-out predictions and labels.
 
     Parameters
     ----------
@@ -65,21 +93,33 @@ def likely_classes(probabilities: NDArray[Any], y: Integers) -> Likely:
         Class probabilities of each example by a model that was not trained on it, [n, C], all finite.
     y : ndarray
         The given labels, [n] in 0..C-1.
+    fold : ndarray
+        The model that each prediction is of, [n] in 0..K-1.
     """
-    w = wrong_among_surest(probabilities, y)
-    r = np.bincount(y, minlength=len(w)) / max(len(y), 1)
-    ratio, right = w / (1 - w + RIDGE), 1 - w + RIDGE
-    below = 1 + r @ ratio
-    found = Likely(np.empty(probabilities.shape, dtype=np.float32), np.empty(len(y)), np.empty(len(y)))
-    for start in range(0, len(y), CHUNK):
-        part, given = probabilities[start : start + CHUNK].astype(np.float64).clip(LEAST), y[start : start + CHUNK]
-        straight = (part - (part @ ratio / below)[:, None] * r) / right
-        u = (straight + np.hypot(straight, BEND * part)) / 2
-        own = np.arange(len(given))
-        chance = u * w * r[given][:, None]
-        chance[own, given] += u[own, given] * (1 - w[given])
-        chance /= chance.sum(1, keepdims=True)
-        found.posterior[start : start + CHUNK] = chance
-        found.wrong[start : start + CHUNK] = (1 - chance[own, given]).clip(0, 1)
-        found.uncertain[start : start + CHUNK] = (chance @ (w * (1 - r))).clip(0, 1)
-    return found
+    n, classes = probabilities.shape
+    predicted, sure = probabilities.argmax(1), probabilities.max(1)
+
+    def counted(rows: Integers | slice) -> Counted:
+        wrong = wrong_among_surest(predicted[rows], sure[rows], y[rows], classes)
+        return Counted(wrong, np.bincount(y[rows], minlength=classes) / max(len(y[rows]), 1))
+
+    whole = counted(slice(None))
+    wrong, uncertain = _both(whole, probabilities, y, fold, np.arange(n))
+    wrong_apart, uncertain_apart = wrong.copy(), uncertain.copy()
+    for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
+        rows = np.flatnonzero(fold == k)
+        wrong_apart[rows], uncertain_apart[rows] = _both(counted(rows), probabilities, y, fold, rows)
+    return Likely(whole, wrong, uncertain, wrong_apart, uncertain_apart)
+
+
+def _both(
+    by: Counted, probabilities: NDArray[Any], y: Integers, fold: Integers, rows: Integers
+) -> tuple[Floats, Floats]:
+    """Return 1 − π_i(y_i) and Σ_z π_i(z) w_z (1 − r_z) of some rows, each [m]."""
+    wrong, uncertain = np.empty(len(rows)), np.empty(len(rows))
+    for part in blocks(len(rows), len(by.wrong)):
+        some = rows[part]
+        chance = by.posterior(probabilities[some], y[some], fold[some])
+        wrong[part] = (1 - chance[np.arange(len(some)), y[some]]).clip(0, 1)
+        uncertain[part] = (chance @ (by.wrong * (1 - by.share))).clip(0, 1)
+    return wrong, uncertain

@@ -43,8 +43,25 @@ def overconfidence(probabilities: NDArray[Any], y: Integers, group: Integers, gr
     of_class = _means(surer, predicted, probabilities.shape[1])
     of_all = float(surer.mean()) if len(surer) else 0.0
     found = _means(of_class[predicted], group, groups).clip(max(0.0, of_all))
-    labels = np.bincount(np.unique(np.stack([group, y]), axis=1)[0], minlength=groups)
-    return np.where(labels > 1, np.maximum(found, _means(surer, group, groups)), found)
+    several = labels_of_groups(y, group, groups) > 1
+    return np.where(several, np.maximum(found, _means(surer, group, groups)), found)
+
+
+def labels_of_groups(y: Integers, group: Integers, groups: int) -> NDArray[np.int8]:
+    """Return whether a group has none, one or several labels: 0, 1 or 2, [G].
+
+    Parameters
+    ----------
+    y, group : ndarray
+        Labels and groups of rows, [n].
+    groups : int
+        G.
+    """
+    one = np.full(groups, -1, dtype=np.int64)
+    one[group] = y  # one of the labels of each
+    found = (one >= 0).astype(np.int8)
+    found[group[one[group] != y]] = 2
+    return found
 
 
 def _means(values: Floats, group: Integers, groups: int) -> Floats:

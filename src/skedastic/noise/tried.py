@@ -24,15 +24,20 @@ class Tried(NamedTuple):
         Its epochs, or passes.
     rows, predicted : Tensor
         The places of both in the training set, [k] and [m].
-    values : Tensor
-        Its predictions, as `Target.predictions` [m, ...].
+    held : Tensor
+        Its predictions, as `Target.predictions` [m, ...]; or those of all examples [n, ...], which are not copied.
     """
 
     method: Method
     epochs: int
     rows: Tensor
     predicted: Tensor
-    values: Tensor
+    held: Tensor
+
+    @property
+    def values(self) -> Tensor:
+        """Its predictions, [m, ...]."""
+        return self.held if len(self.held) == len(self.predicted) else self.held[self.predicted]
 
     def is_of(self, stage: Stage, epochs: int, task: Task) -> bool:
         """Return whether it is what a stage would train, but for the seed, and predicted what the stage would.

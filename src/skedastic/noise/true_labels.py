@@ -22,7 +22,8 @@ The posterior π_i(z) ∝ q_i(z) T[z, y_i] has both quantities of each example: 
 wrong, and Σ_z π_i(z) (1 − max_j T[z, j]), how uncertain labels are where it lies. The first is of the label, the second
 of the place. They agree where classes are exchanged alike, and part where labels go wrong one way.
 
-Of more than 100 classes T is not fitted: each step takes C³ operations. `many_classes` has the posterior then.
+Of more than 100 classes T is not fitted: each step takes C³ operations. `many_classes` has the posterior then. Either
+way π is of each row alone. It is made for blocks of rows and not kept: what is kept is [n].
 
 Ours. T is the transition matrix of Patrini et al., "Making Deep Neural Networks Robust to Label Noise", CVPR 2017; it
 is fitted to all labels here, not read off the surest example of each class. What no such model can tell is noise that
@@ -32,8 +33,8 @@ follows from the features: a network learns it and agrees with it. Against the t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ from torch import Tensor
 
 from skedastic.core.choice import Gain, gives_up_a_class
 from skedastic.core.transitions import Transitions, of_true_classes
+from skedastic.noise.blocks import blocks
 from skedastic.noise.confident_joint import confident_joint
 from skedastic.noise.label_density import NEVER, TINY, Floats, Integers, LabelDensity, as_tensor
 from skedastic.noise.many_classes import likely_classes
@@ -62,6 +64,14 @@ LIKE_ALL = 2.0  # examples of a group that are as wrong as all are
 GROUP_STEPS = 30
 
 
+class TellsTrueClasses(Protocol):
+    """What tells the true classes of examples from their predictions and labels."""
+
+    def posterior(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
+        """Return π of examples, [m, C]; arguments as in `true_labels`."""
+        ...
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrueLabels:
     """The likely true classes of n examples of C classes, held out in K folds.
@@ -72,9 +82,12 @@ class TrueLabels:
         T, the chance of each given class for a true one, [true, given]; rows sum to 1. None of more than 100 classes.
     sharpness, bias : ndarray or None
         a, [K] > 0, and b, [K, C]; None where T is.
-    posterior : ndarray
-        π, the chance of each true class with the label given, averaged over maxima of the density, [n, C]; float32
-        where T is None, else float64.
+    by : TellsTrueClasses
+        Tells π, the chance of each true class with the label given, averaged over maxima of the density.
+    right : ndarray
+        The chance of the label by π, π_i(y_i), [n].
+    suggested : ndarray
+        The most likely class but the label, [n] int32.
     wrong, uncertain : ndarray
         The chance that the label is wrong, and how uncertain labels are at the example, [n] in [0, 1].
     wrong_apart, uncertain_apart : ndarray
@@ -84,11 +97,24 @@ class TrueLabels:
     transitions: Floats | None
     sharpness: Floats | None
     bias: Floats | None
-    posterior: NDArray[Any]
+    by: TellsTrueClasses
+    right: Floats
+    suggested: NDArray[np.int32]
     wrong: Floats
     uncertain: Floats
     wrong_apart: Floats
     uncertain_apart: Floats
+
+    def of(self, kept: NDArray[np.bool_]) -> TrueLabels:
+        """Return the same of some of the examples.
+
+        Parameters
+        ----------
+        kept : ndarray
+            Whether an example is one of them, [n] bool.
+        """
+        columns = ("right", "suggested", "wrong", "uncertain", "wrong_apart", "uncertain_apart")
+        return replace(self, **{name: getattr(self, name)[kept] for name in columns})
 
 
 def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> TrueLabels:
@@ -106,20 +132,21 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
     if probabilities.shape[1] > MOST_CLASSES:
         return _of_many_classes(probabilities, y, fold)
     maxima = _maxima(probabilities, y, fold, beside=True)
-    whole, posterior = maxima[0].fit, maxima[0].fit.posterior(probabilities, y, fold)
-    wrong, uncertain = _both(posterior, whole.transitions, y)
-    averaged = _averaged(posterior, maxima, probabilities, y, fold)
+    whole, averaged = maxima[0].fit, _Averaged.over(maxima)
+    wrong, uncertain = _both(whole, probabilities, y, fold)
+    right, suggested = _right(averaged, probabilities, y, fold)
     wrong_apart, uncertain_apart = wrong.copy(), uncertain.copy()
     for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
-        rows = fold == k
-        p, given, alone = probabilities[rows], y[rows], np.zeros(int(rows.sum()), dtype=np.int64)
-        own = _fit(p, given, alone)
-        wrong_apart[rows], uncertain_apart[rows] = _both(own.posterior(p, given, alone), own.transitions, given)
+        rows = np.flatnonzero(fold == k)
+        p, given, alone = probabilities[rows], y[rows], np.zeros(len(rows), dtype=np.int64)
+        wrong_apart[rows], uncertain_apart[rows] = _both(_fit(p, given, alone), p, given, alone)
     return TrueLabels(
         transitions=whole.transitions,
         sharpness=whole.sharpness,
         bias=whole.bias,
-        posterior=averaged,
+        by=averaged,
+        right=right,
+        suggested=suggested,
         wrong=wrong,
         uncertain=uncertain,
         wrong_apart=wrong_apart,
@@ -129,26 +156,24 @@ def true_labels(probabilities: NDArray[Any], y: Integers, fold: Integers) -> Tru
 
 def _of_many_classes(probabilities: NDArray[Any], y: Integers, fold: Integers) -> TrueLabels:
     """Return the likely true classes without T; arguments as in `true_labels`."""
-    whole = likely_classes(probabilities, y)
-    wrong_apart, uncertain_apart = whole.wrong.copy(), whole.uncertain.copy()
-    for k in np.unique(fold) if len(np.unique(fold)) > 1 else ():
-        rows = fold == k
-        own = likely_classes(probabilities[rows], y[rows])
-        wrong_apart[rows], uncertain_apart[rows] = own.wrong, own.uncertain
+    found = likely_classes(probabilities, y, fold)
+    right, suggested = _right(found.by, probabilities, y, fold)
     return TrueLabels(
         transitions=None,
         sharpness=None,
         bias=None,
-        posterior=whole.posterior,
-        wrong=whole.wrong,
-        uncertain=whole.uncertain,
-        wrong_apart=wrong_apart,
-        uncertain_apart=uncertain_apart,
+        by=found.by,
+        right=right,
+        suggested=suggested,
+        wrong=found.wrong,
+        uncertain=found.uncertain,
+        wrong_apart=found.wrong_apart,
+        uncertain_apart=found.uncertain_apart,
     )
 
 
 def how_labels_go_wrong(
-    probabilities: NDArray[Any], y: Integers, fold: Integers, unit: Integers, truth: TrueLabels
+    probabilities: NDArray[Any], y: Integers, fold: Integers, unit: Integers | None, truth: TrueLabels
 ) -> Transitions | None:
     """Return T with what speaks for it: how much better it explains labels that it was not fitted to.
 
@@ -161,15 +186,17 @@ def how_labels_go_wrong(
     ----------
     probabilities, y, fold
         As in `true_labels`.
-    unit : ndarray
-        The unit of each example, [n] int64: its examples are alike, and the standard error is that of units.
+    unit : ndarray or None
+        The unit of each example, [n] int64: its examples are alike, and the standard error is that of units. None
+        where each example is one.
     truth : TrueLabels
         What `true_labels` returned.
     """
     if truth.transitions is None or truth.bias is None:
         return None
-    names, unit = np.unique(unit, return_inverse=True)
-    half = (np.random.default_rng(0).permutation(len(names)) % 2)[unit]
+    units = len(y) if unit is None else int((of := np.unique(unit, return_inverse=True)[1]).max(initial=-1)) + 1
+    half = (np.random.default_rng(0).permutation(units) % 2).astype(np.int8)
+    half = half if unit is None else half[of]
     absent, folds = np.bincount(y, minlength=len(truth.transitions)) == 0, len(truth.bias)
     gains: Floats = np.zeros(len(y))
     for k in (0, 1):
@@ -177,15 +204,21 @@ def how_labels_go_wrong(
         for sign, noisy in ((1, True), (-1, False)):
             rest = probabilities[others], y[others], fold[others]
             found = _fit(*rest, absent=absent, folds=folds, noisy=noisy, part=4)
-            gains[rows] += sign * found.likelihood(probabilities[rows], y[rows], fold[rows])
+            for part in blocks(len(tried := np.flatnonzero(rows)), probabilities.shape[1]):
+                some = tried[part]
+                gains[some] += sign * found.likelihood(probabilities[some], y[some], fold[some])
     mean = gains.sum() / max(len(gains), 1)
-    spread = (np.bincount(unit, gains - mean) ** 2).sum() * len(names) / max(len(names) - 1, 1)
+    spread = ((gains - mean if unit is None else np.bincount(of, gains - mean)) ** 2).sum()
+    spread *= units / max(units - 1, 1)
     gain = Gain(float(mean), float(np.sqrt(spread)) / max(len(gains), 1))
-    if len(names) < LEAST_UNITS:
+    if units < LEAST_UNITS:
         gain = Gain(0.0, 0.0)
-    p, t = as_tensor(probabilities), torch.from_numpy(truth.transitions)
-    gives_up = gives_up_a_class(of_true_classes(p, t).argmax(1), p.argmax(1), torch.from_numpy(y))
-    return Transitions(matrix=t, gain=gain, gives_up=gives_up)
+    t = torch.from_numpy(truth.transitions)
+    predicted, other = (torch.empty(len(y), dtype=torch.int32) for _ in range(2))
+    for rows in blocks(len(y), len(t)):
+        p = as_tensor(probabilities[rows])
+        predicted[rows], other[rows] = of_true_classes(p, t).argmax(1), p.argmax(1)
+    return Transitions(matrix=t, gain=gain, gives_up=gives_up_a_class(predicted, other, torch.from_numpy(y)))
 
 
 def wrong_in_groups(wrong: Floats, group: Integers, groups: int) -> Floats:
@@ -213,10 +246,60 @@ def wrong_in_groups(wrong: Floats, group: Integers, groups: int) -> Floats:
     return found
 
 
-def _both(posterior: Floats, transitions: Floats, y: Integers) -> tuple[Floats, Floats]:
+def _both(by: _Fit, probabilities: NDArray[Any], y: Integers, fold: Integers) -> tuple[Floats, Floats]:
     """Return 1 − π_i(y_i) and Σ_z π_i(z) (1 − max_j T[z, j]), each [n]."""
-    wrong = 1 - posterior[np.arange(len(y)), y]
-    return wrong.clip(0, 1), (posterior @ (1 - transitions.max(1))).clip(0, 1)
+    wrong, uncertain = np.empty(len(y)), np.empty(len(y))
+    for rows in blocks(*probabilities.shape):
+        posterior = by.posterior(probabilities[rows], y[rows], fold[rows])
+        wrong[rows] = (1 - posterior[np.arange(len(posterior)), y[rows]]).clip(0, 1)
+        uncertain[rows] = (posterior @ (1 - by.transitions.max(1))).clip(0, 1)
+    return wrong, uncertain
+
+
+def _right(
+    by: TellsTrueClasses, probabilities: NDArray[Any], y: Integers, fold: Integers
+) -> tuple[Floats, NDArray[np.int32]]:
+    """Return π_i(y_i), and the most likely class but the label, each [n]."""
+    right, suggested = np.empty(len(y)), np.empty(len(y), dtype=np.int32)
+    for rows in blocks(*probabilities.shape):
+        posterior, own = by.posterior(probabilities[rows], y[rows], fold[rows]), np.arange(rows.stop - rows.start)
+        right[rows] = posterior[own, y[rows]]
+        posterior[own, y[rows]] = -1  # below every probability
+        suggested[rows] = posterior.argmax(1)
+    return right, suggested
+
+
+def largest_shares(
+    by: TellsTrueClasses, probabilities: NDArray[Any], y: Integers, fold: Integers, group: Integers, groups: int
+) -> Floats:
+    """Return the largest share of each group's labels that are taken for wrong and one class's, [G] in [0, 1].
+
+    Groups come one after the other, so that sums by class are kept of those of one block of rows alone.
+
+    Parameters
+    ----------
+    by : TellsTrueClasses
+        Tells the true classes.
+    probabilities, y, fold, group : ndarray
+        As in `true_labels`, and the group of each example, [n] in 0..G-1.
+    groups : int
+        G.
+    """
+    order = np.argsort(group, kind="stable")
+    found, sums, last = np.zeros(groups), np.zeros(probabilities.shape[1]), -1
+    for part in blocks(*probabilities.shape):
+        rows = order[part]
+        posterior = by.posterior(probabilities[rows], y[rows], fold[rows])
+        posterior[np.arange(len(rows)), y[rows]] = 0
+        own = group[rows]
+        first = np.flatnonzero(np.diff(own, prepend=-1))
+        of_groups = np.add.reduceat(posterior, first, axis=0)
+        if own[0] == last:
+            of_groups[0] += sums
+        found[own[first]] = of_groups.max(1)
+        sums, last = of_groups[-1], own[-1]
+    found /= np.bincount(group, minlength=groups).clip(1)
+    return found
 
 
 class _Fit(NamedTuple):
@@ -252,17 +335,25 @@ class _Maximum(NamedTuple):
     fit: _Fit
 
 
-def _averaged(
-    highest: Floats, maxima: Sequence[_Maximum], probabilities: NDArray[Any], y: Integers, fold: Integers
-) -> Floats:
-    """Return π averaged over maxima, [n, C]; highest: π by the first of them."""
-    loss = np.array([maximum.loss for maximum in maxima])
-    weight = np.exp((loss.min() - loss) / ABOUT_AS_HIGH)
-    weight /= weight.sum()
-    mean: Floats = weight[0] * highest
-    for share, maximum in zip(weight[1:], maxima[1:], strict=True):
-        mean += share * maximum.fit.posterior(probabilities, y, fold)
-    return mean
+class _Averaged(NamedTuple):
+    """Maxima, and the weight of each, [M]."""
+
+    fits: Sequence[_Fit]
+    weight: Floats
+
+    @classmethod
+    def over(cls, maxima: Sequence[_Maximum]) -> _Averaged:
+        """Return maxima with the weights by how high they are."""
+        loss = np.array([maximum.loss for maximum in maxima])
+        weight = np.exp((loss.min() - loss) / ABOUT_AS_HIGH)
+        return cls([maximum.fit for maximum in maxima], weight / weight.sum())
+
+    def posterior(self, probabilities: NDArray[Any], y: Integers, fold: Integers) -> Floats:
+        """Return π averaged over the maxima, [m, C]."""
+        mean: Floats = self.weight[0] * self.fits[0].posterior(probabilities, y, fold)
+        for share, fit in zip(self.weight[1:], self.fits[1:], strict=True):
+            mean += share * fit.posterior(probabilities, y, fold)
+        return mean
 
 
 def _fit(probabilities: NDArray[Any], y: Integers, fold: Integers, **how: Any) -> _Fit:

@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -165,7 +166,8 @@ def wrong_labels(data: Data) -> Tensor | None:
 
 def _shown(data: Data, issues: pd.DataFrame) -> list[LabelIssue]:
     """Return the first label issues as the report shows them; those that are called an issue come first."""
-    rows = issues.sort_values("is_issue", ascending=False, kind="stable").head(SHOWN_ISSUES)
+    first = np.argsort(~issues["is_issue"].to_numpy(), kind="stable")[:SHOWN_ISSUES]
+    rows = issues.iloc[first]
     clean = None
     if data.truth is not None:
         clean = list(data.train.target.names(data.truth.of(torch.tensor(rows["index"].to_numpy()))))

@@ -104,6 +104,7 @@ class Report:
     measured: bool = False  # annotators measure the noise, and no model estimates it
     wrong_count: int | None = None  # of these, that are wrong by an estimate; None where none was made
     by_class: str = ""  # how many labels of each class are to check
+    all_groups: str = ""  # the file that has all groups, where the page can't list them
     uncalled: str = ""  # of which groups few or no labels are called wrong, and why
     choice: Choice | None = None  # where ways of training were tried
     next_steps: Sequence[str] = ()  # what a person could do to gain most

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from skedastic.evaluation.metrics import ASKED
 from skedastic.report import charts, marks, style, words
 from skedastic.report.content import LabelIssue, Report
+from skedastic.report.listed import listed
 from skedastic.runtime.escaping import visible
 
 WHITE = "\t\r\n"  # which a page shows as a space
@@ -23,8 +25,9 @@ NUMBER = re.compile(r"\s*[-−+]?[\d.,]+(e[-+]?\d+)?\s*|nan|", re.IGNORECASE)
 
 def render(report: Report) -> str:
     """Return the whole HTML page."""
-    ordered = charts.order(report.groups)
-    figures = charts.figures(report)
+    groups = listed(report.groups, percent=report.metric.percent)
+    ordered = charts.order(groups)
+    figures = charts.figures(replace(report, groups=groups))
     tabled = [issue for issue in report.label_issues if not issue.image]
     return (
         _environment()
@@ -36,6 +39,7 @@ def render(report: Report) -> str:
             cards=list(_cards(report)),
             figures=figures,
             shown=min(len(ordered), charts.MOST_ROWS),
+            unlisted=len(report.groups) - len(ordered),
             strongest=max((g.strength for g in ordered if g.strength), default=0),
             series_styles=charts.method_styles(report),
             pictured=[issue for issue in report.label_issues if issue.image],

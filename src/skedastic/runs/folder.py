@@ -20,6 +20,7 @@ from skedastic.runtime.plain_files import check_regular
 
 FORMAT = 5  # of a run folder
 STATE, MODEL = "state.json", "model.safetensors"
+GROUPS = "groups.parquet"  # all groups, of a run that has more than its report lists
 RUN_FILES = (
     "config.toml",
     MODEL,
@@ -56,7 +57,7 @@ def is_ours(folder: Path) -> bool:
         names.remove(CHECKPOINTS)
     if seeds.is_dir() and all(_is_of_a_seed(path) for path in seeds.iterdir()):
         names.remove(SEEDS)
-    names -= {ENCODER, CLUSTERS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
+    names -= {ENCODER, CLUSTERS, GROUPS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
     begun = names - OF_BEGUN
     is_run = begun == {"config.toml"} or (not begun and LOCK in names and folder.name.endswith(UNFINISHED))
     is_run = is_run or {"config.toml", "state.json"} <= names <= set(RUN_FILES)

@@ -21,6 +21,7 @@ from skedastic.noise.findings import Findings
 from skedastic.report.content import Difference, GroupRow, MethodRow, Report
 from skedastic.runs.choice import choice_of, criterion_in_words, size_of_gain
 from skedastic.runs.comparison_summary import ComparisonSummary
+from skedastic.runs.folder import GROUPS
 from skedastic.runs.label_issues import by_class_sentence, issues_of_classes
 from skedastic.runs.next_steps import next_steps
 from skedastic.runs.seeds import SeedOutcome
@@ -109,6 +110,7 @@ def fit_report(summary: RunSummary, folder: Path) -> Report:
         uncalled=uncalled_sentence(summary.findings, summary.wrong_count, summary.unranked_classes),
         choice=choice_of(summary.trials),
         next_steps=next_steps(summary),
+        all_groups=GROUPS,
     )
 
 
@@ -179,6 +181,7 @@ def comparison_report(comparison: ComparisonSummary) -> Report:
         metric=metric,
         measured=is_measured(config),
         uncalled=uncalled_sentence(found[0], first.wrong_count) if found else "",
+        all_groups="compare.json",
     )
 
 

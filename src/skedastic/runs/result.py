@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from torch import Tensor, nn
 
 from skedastic.data import Encoder
@@ -17,8 +18,10 @@ from skedastic.errors import UserError
 from skedastic.methods.bases.wrapper import wrapped
 from skedastic.noise.clusters import Clusters
 from skedastic.report.html import render
+from skedastic.report.listed import MOST_LISTED
 from skedastic.runs.calibration import Calibrate, calibration
-from skedastic.runs.folder import CHECKPOINTS, FORMAT, written
+from skedastic.runs.folder import CHECKPOINTS, FORMAT, GROUPS, written
+from skedastic.runs.groups_table import groups_table
 from skedastic.runs.model_card import model_card
 from skedastic.runs.own_index import like_input
 from skedastic.runs.reports import fit_report
@@ -183,7 +186,10 @@ class Result(RunSummary):
             network = write_network(self.trained, self.encoder, self.clusters, new)
             state = {"format": FORMAT, **facts(self), "summary": summary, "network": network}
             write_json(new / "state.json", state)
-            (new / "report.html").write_text(render(fit_report(self, Path(folder))), "utf-8")
+            report = fit_report(self, Path(folder))
+            (new / "report.html").write_text(render(report), "utf-8")
+            if len(report.groups) > MOST_LISTED:
+                pq.write_table(groups_table(report.groups), new / GROUPS)
             (new / "README.md").write_text(model_card(self, Path(folder)), "utf-8")
             if kept is not None:
                 copy_checkpoints(kept, new)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from skedastic.core.choice import Trial
@@ -31,6 +33,8 @@ from skedastic.runtime.plain_files import json_value
 from skedastic.settings.config import Config
 from skedastic.settings.methods import make_method, the_method
 from skedastic.settings.reading import read, to_toml
+
+ROWS = 100_000  # of a row group of Parquet
 
 
 def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
@@ -192,9 +196,14 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as Parquet with checksums, with its index where that is the user's own."""
+    """Write a frame as Parquet with checksums, some rows at a time, with its index where that is the user's own."""
     own = own_index(frame) is not None
-    (storable(frame) if own else frame).to_parquet(path, index=own, write_page_checksum=True)
+    frame = storable(frame) if own else frame
+    schema = pa.Schema.from_pandas(frame, preserve_index=own)
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+        for start in range(0, max(1, len(frame)), ROWS):
+            part = frame.iloc[start : start + ROWS]
+            writer.write_table(pa.Table.from_pandas(part, schema, preserve_index=own))
 
 
 def _read_frame(path: Path) -> pd.DataFrame:

@@ -279,3 +279,29 @@ def test_no_thread_of_pyarrow_holds_a_function_of_pythons_after_the_read(tmp_pat
     assert waits
     assert all(waits)
     assert [ref() for ref in made] == [None] * len(waits)
+
+
+def test_rows_longer_than_a_block_are_read_with_those_before_them(tmp_path: Path, monkeypatch) -> None:
+    """pyarrow refuses the row after it gave some: these come once."""
+    monkeypatch.setattr(csv_tables, "BLOCK", 2**12)
+    cells = [f"cell {i} " + "x" * (3 if i != 700 else 2**14) for i in range(1000)]
+    path = tmp_path / "a.csv"
+    path.write_text("number,text\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
+    table = csv_tables.read_csv([path], "a.csv")
+    assert table.read("text").tolist() == cells
+    assert table.read("number").tolist() == [str(i) for i in range(1000)]
+
+
+def test_large_files_are_read_as_small_ones(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "".join(f"{i},é{i}\n" for i in range(3000)))
+    small = csv_tables.read_csv([path], "a.csv")
+    monkeypatch.setattr(gathered, "LARGE", 100)
+    monkeypatch.setattr(gathered, "GROUP", 2**12)
+    monkeypatch.setattr(csv_tables, "BLOCK", 2**11)
+    large = csv_tables.read_csv([path], "a.csv")
+    for name in ("a", "b"):
+        assert large.read(name).tolist() == small.read(name).tolist()
+    parts = [part.read("a").tolist() for part in large.batches(["a", "b"], 700)]
+    assert list(map(len, parts)) == [700, 700, 700, 700, 200]
+    assert [cell for part in parts for cell in part] == small.read("a").tolist()

@@ -33,6 +33,7 @@ from skedastic.errors import UserError
 AT_A_TIME = 20_000  # rows, where Python reads them
 LONGEST_WAIT = 1.0  # seconds, until pyarrow lets go of a function
 RowHandler = Callable[[Any], str]  # of what pyarrow tells of a row of another length
+BLOCK = 2**20  # bytes that pyarrow reads at a time
 PART = 2**18  # bytes whose quotes are looked at together
 
 
@@ -157,38 +158,53 @@ def _tables(path: Path, dialect: Dialect, filled: set[int]) -> Iterator[pa.Table
 
 
 def _by_arrow(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
+    """Yield the rows of a file. pyarrow holds 32 blocks: small ones, and where a row is longer than one, large ones."""
     if dialect.ends:
         return
+    done = 0
+    for size in (min(BLOCK, longest_row()), longest_row()):
+        passed = 0
+        try:
+            for table in _by_blocks(path, dialect, size):
+                new = table.slice(max(0, done - passed))
+                passed += len(table)
+                if len(new):
+                    done += len(new)
+                    yield new
+            return
+        except UnicodeDecodeError:
+            raise UserError(NOT_TEXT, setting=str(path)) from None
+        except UserError:
+            if size == longest_row():
+                check_rows(path, dialect)  # says where, and what is the way out
+                raise
+
+
+def _by_blocks(path: Path, dialect: Dialect, size: int) -> Iterator[pa.Table]:
     columns = [str(i) for i in range(len(dialect.names))]
     encoding = "utf8" if dialect.encoding == UTF_8 else dialect.encoding
-    try:
-        with readable(path, pa.ArrowException), _let_go(_row_handler(dialect)) as handlers:
-            reader = arrow_csv.open_csv(
-                path,
-                read_options=arrow_csv.ReadOptions(
-                    block_size=longest_row(), skip_rows=dialect.skipped, column_names=columns, encoding=encoding
-                ),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=dialect.separator,
-                    newlines_in_values=True,
-                    invalid_row_handler=handlers.pop(),
-                ),
-                convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
-            )
-            try:
-                for batch in reader:
-                    table = pa.Table.from_batches([batch])
-                    if table.nbytes > longest_row():
-                        for column in columns:
-                            check_cells(table[column], column)
-                    yield table
-            finally:
-                del reader  # which an error would keep
-    except UnicodeDecodeError:
-        raise UserError(NOT_TEXT, setting=str(path)) from None
-    except UserError:
-        check_rows(path, dialect)  # says where, and what is the way out
-        raise
+    with readable(path, pa.ArrowException), _let_go(_row_handler(dialect)) as handlers:
+        reader = arrow_csv.open_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(
+                block_size=size, skip_rows=dialect.skipped, column_names=columns, encoding=encoding
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=dialect.separator,
+                newlines_in_values=True,
+                invalid_row_handler=handlers.pop(),
+            ),
+            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+        )
+        try:
+            for batch in reader:
+                table = pa.Table.from_batches([batch])
+                if table.nbytes > longest_row():
+                    for column in columns:
+                        check_cells(table[column], column)
+                yield table
+        finally:
+            del reader  # which an error would keep
 
 
 def _row_handler(dialect: Dialect) -> RowHandler:

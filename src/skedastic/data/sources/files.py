@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from skedastic.data.images import parquet_bytes
 from skedastic.data.sources.csv_tables import read_csv
@@ -31,6 +30,7 @@ from skedastic.data.tables.readers import (
     RenamedReader,
     arrow_batches,
     arrow_reader,
+    open_parquet,
 )
 from skedastic.data.tables.table import Table
 from skedastic.errors import UserError
@@ -66,7 +66,7 @@ def _read_parquet(paths: Sequence[Path], name: str) -> Table:
     files = []
     for path in paths:
         with arrow_readable(path):
-            files.append(pq.ParquetFile(path, memory_map=True))
+            files.append(open_parquet(path))
     schemas = [f.schema_arrow for f in files]
     _check_columns(schemas, paths)
     declared = hugging_face(schemas[0])

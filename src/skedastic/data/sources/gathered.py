@@ -11,10 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skedastic.data.tables.readers import ArrowReader, ColumnReader, ParquetReader
+from skedastic.data.tables.readers import ArrowReader, ColumnReader, ParquetReader, open_parquet
 from skedastic.errors import UserError
 
-LARGE = 256 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
+LARGE = 64 * 2**20  # bytes of text that are turned into Parquet first, in a temporary folder
+GROUP = 2**24  # bytes of a row group of these
 Parts = Callable[[], Iterator[pa.Table]]  # of one file
 
 
@@ -41,14 +42,28 @@ def gathered(files: Sequence[Parts], size: int, empty: pa.Table) -> tuple[Column
     rows = []
     for number, file in enumerate(files):
         path, writer = folder / f"{number}.parquet", None
-        for part in file():
+        for part in _joined(file()):
             writer = writer or pq.ParquetWriter(path, part.schema, compression="zstd")
             writer.write_table(part)
         if writer is not None:
             writer.close()
-            written.append(pq.ParquetFile(path, memory_map=True))
+            written.append(open_parquet(path))
         rows.append(0 if writer is None else written[-1].metadata.num_rows)
+    pa.default_memory_pool().release_unused()  # else it keeps what the blocks of text took
     return (reader if written else ArrowReader(empty)), rows
+
+
+def _joined(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield small parts together, so that a row group is none of a few rows."""
+    held, size = list[pa.Table](), 0
+    for part in parts:
+        held.append(part)
+        size += part.nbytes
+        if size >= GROUP:
+            yield pa.concat_tables(held)
+            held, size = [], 0
+    if held:
+        yield pa.concat_tables(held)
 
 
 def rows_of_files(paths: Sequence[Path], rows: Sequence[int]) -> tuple[tuple[str, int], ...]:

@@ -20,6 +20,7 @@ from skedastic.errors import UserError, first_line
 from skedastic.runtime.limits import check_unpacked
 
 MAPPED = 64 * 2**20  # bytes of an Arrow file that are mapped at a time where rows are read one after the other
+BUFFER = 2**18  # bytes of each column of a Parquet file that are read ahead
 UNALIKE = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 NULLABLE: dict[pa.DataType, Any] = {  # what holds the cells of a column that lacks some, to the last digit
     pa.int8(): pd.Int8Dtype(),
@@ -348,6 +349,17 @@ def _rebatched(tables: Iterable[pa.Table], size: int) -> Iterator[ColumnReader]:
             waiting = waiting.slice(size)
     if waiting is not None and len(waiting):
         yield ArrowReader(waiting)
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file, of which some pages at a time are read: if it were mapped, all of them would stay in memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    return pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
 
 
 @dataclass(frozen=True, eq=False)
