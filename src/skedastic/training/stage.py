@@ -20,8 +20,8 @@ from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
 from skedastic.training.config import Training
+from skedastic.training.distributed import make_engine
 from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
-from skedastic.training.engine import PlainEngine
 from skedastic.training.fingerprint import digest_of_labels, fingerprint
 from skedastic.training.finite import kept_buffers, put_back
 from skedastic.training.optimizers import can_be_fused, make_optimizer, make_schedule, undecayed
@@ -124,7 +124,7 @@ class StageRun:
             name: CyclingLoader(self._loader_of(name, shares.get(name, 1.0)), sampler, seed + 1 + i)
             for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
-        self.engine = PlainEngine(
+        self.engine = make_engine(
             self.optimizers,
             device,
             lambda stream: next(self.streams[stream]),

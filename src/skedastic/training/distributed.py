@@ -1,0 +1,52 @@
+"""The engine of several processes: each has the gradients of its rows, and all step by their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from skedastic.core.spread import Spread
+from skedastic.training.engine import PlainEngine
+from skedastic.training.ranks import joined
+
+
+def make_engine(*args: Any, **kwargs: Any) -> PlainEngine:
+    """Return the engine of this process, which may be one of several; parameters as of `PlainEngine`."""
+    spread = joined()
+    return PlainEngine(*args, **kwargs) if spread is None else DistributedEngine(spread, *args, **kwargs)
+
+
+class DistributedEngine(PlainEngine):
+    """One of several processes, which share every batch. Gradients cross once, before a step, in one message.
+
+    Parameters
+    ----------
+    spread : Spread
+        The processes.
+    *args, **kwargs
+        As of `PlainEngine`.
+    """
+
+    def __init__(self, spread: Spread, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.spread = spread
+
+    def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
+        """Accumulate the gradients of `loss`, as far as this process's rows go."""
+        with self.spread.counted():
+            super().backward(loss, parameters)
+
+    def step(self, name: str) -> None:
+        """Step the optimizer of parameter group `name` by the mean of the processes' gradients."""
+        parameters = (p for group in self.optimizers[name].param_groups for p in group["params"])
+        self.spread.mean_([p.grad for p in parameters if p.grad is not None])
+        super().step(name)
+
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
+        """Return the gradients of `loss` by `parameters`; accumulate nothing."""
+        with self.spread.counted():
+            gradients = super().gradients(loss, parameters, retain_graph=retain_graph)
+        self.spread.mean_(gradients)
+        return gradients
