@@ -7,10 +7,10 @@ gathered on their way out, and BatchNorm sums its statistics over all processes 
 
 Gradients. Behind `gather` every process holds the same loss. Its gradient by a process's own outputs is a slice of the
 gradient that the process has anyway, so that nothing is sent. A parameter's gradient is then, of what ran on rows, one
-part of a sum over processes, and, of what ran on the whole batch, the whole. Both are one mean over processes once the
-slices are multiplied by their number: `counted` does that. Without it, gradients by activations are what they are. This
-is the pair of operators of Korthikanti et al. ("Reducing Activation Recomputation in Large Transformer Models", 2022),
-with a mean in place of a sum.
+part of a sum over processes, and, of what ran on the whole batch, the whole in each. Both are one sum once the loss is
+divided by the number of processes and the slices are multiplied by it: `counted` does that. Without it, gradients by
+activations are what they are. This is the pair of operators of Korthikanti et al. ("Reducing Activation Recomputation
+in Large Transformer Models", 2022), for networks that are whole in every process.
 
 Random numbers that a network draws, such as dropout's, are other ones in every process; those drawn outside are the
 same.
@@ -19,7 +19,7 @@ same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -34,6 +34,7 @@ from torch.utils import _pytree as pytree
 from skedastic.core.batch_statistics import normalizes_by_batch
 from skedastic.core.replay import RandomState
 
+LARGE = 1 << 20  # bytes of a tensor from which on copying it costs more than a message
 _ACTIVE: list[Spread] = []
 
 
@@ -54,12 +55,16 @@ class Spread:
     ----------
     rank, ranks : int
         The number of this process, and how many there are.
+    factor : int
+        What gradients by a process's own outputs are multiplied by.
+    messages, bytes : int
+        How many messages this process has told the others, and how long they were in all.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
         self.group = group
         self.rank, self.ranks = dist.get_rank(group), dist.get_world_size(group)
-        self.factor = 1
+        self.factor, self.messages, self.bytes = 1, 0, 0
         self._inside = 0  # how many spread networks are being run, one in another
         self._sizes: list[int] | None = None
         self._leaving = ExitStack()
@@ -114,7 +119,7 @@ class Spread:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Within this context, gradients are so scaled that their mean over processes is the gradient."""
+        """Within this context, the sum over processes of the gradients of loss / ranks is the gradient."""
         before, self.factor = self.factor, self.ranks
         try:
             yield
@@ -190,20 +195,23 @@ class Spread:
         parts: Tensor = _Gather.apply(part[None], self, [1] * self.ranks)  # type: ignore[no-untyped-call]
         return parts.sum()
 
-    def mean_(self, tensors: list[Tensor]) -> None:
-        """Replace tensors by their mean over the processes; one message for each type.
+    def add_all(self, tensors: Sequence[Tensor]) -> None:
+        """Make tensors the sums of all processes' ones, in place; large ones are a message each, others one in all.
 
         Parameters
         ----------
         tensors : list of Tensor
             The same shapes in every process.
         """
-        for dtype in {tensor.dtype: None for tensor in tensors}:
-            alike = [tensor for tensor in tensors if tensor.dtype == dtype]
-            flat = torch.cat([tensor.reshape(-1) for tensor in alike])
-            dist.all_reduce(flat, group=self.group)
-            parts = torch.split(flat / self.ranks, [tensor.numel() for tensor in alike])
-            torch._foreach_copy_(alike, [part.view_as(tensor) for part, tensor in zip(parts, alike, strict=True)])
+        small = dict[torch.dtype, list[Tensor]]()
+        for tensor in tensors:
+            if tensor.numel() * tensor.element_size() >= LARGE and tensor.is_contiguous():
+                self.add(tensor)
+            else:
+                small.setdefault(tensor.dtype, []).append(tensor)
+        for alike in small.values():
+            parts = torch.split(self.add(torch.cat([t.reshape(-1) for t in alike])), [t.numel() for t in alike])
+            torch._foreach_copy_(alike, [part.view_as(t) for part, t in zip(parts, alike, strict=True)])
 
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum of a value over the processes; it can be differentiated.
@@ -231,9 +239,25 @@ class Spread:
             own = torch.cat([own, own.new_zeros(longest - len(own), *own.shape[1:])])
         whole = own.new_empty(self.ranks * longest, *own.shape[1:])
         dist.all_gather_into_tensor(whole, own, group=self.group)
+        self._count(own)
         if min(sizes) == longest:
             return whole
         return torch.cat([part[:size] for part, size in zip(torch.split(whole, longest), sizes, strict=True)])
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """Make a tensor the sum of all processes' ones, in place, and return it.
+
+        Parameters
+        ----------
+        tensor : Tensor
+            Of the same shape in every process.
+        """
+        dist.all_reduce(tensor, group=self.group)
+        self._count(tensor)
+        return tensor
+
+    def _count(self, message: Tensor) -> None:
+        self.messages, self.bytes = self.messages + 1, self.bytes + message.numel() * message.element_size()
 
     def _enter(self, net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Before a network runs: cut its rows, and draw apart."""
@@ -326,9 +350,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, spread: Spread) -> Tensor:
         ctx.spread = spread
-        total = value.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=spread.group)
-        return total
+        return spread.add(value.clone(memory_format=torch.contiguous_format))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -336,9 +358,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, value: Tensor, *_: Any) -> Tensor:
-        total = value.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=ctx.spread.group)
-        return total
+        return ctx.spread.add(value.clone(memory_format=torch.contiguous_format))  # type: ignore[no-any-return]
 
 
 class _SummedBatchNorm(TorchFunctionMode):
@@ -431,8 +451,9 @@ class _BatchNorm(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, spread: Spread
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels, wide = x.shape[1], torch.promote_types(x.dtype, torch.float32)
-        own_var, own_mean = torch.var_mean(x.to(wide), _but_channels(x), correction=0)
-        own_count = own_mean.new_full((1,), float(x.numel() // channels))
+        dims, own_count = _but_channels(x), x.new_full((1,), float(x.numel() // channels), dtype=wide)
+        own_mean = x.sum(dims, dtype=wide) / own_count
+        own_var = (x - _over_channels(own_mean, x)).square_().sum(dims) / own_count
         told = spread.collected(torch.cat([own_mean, own_var, own_count])[None], [1] * spread.ranks)
         means, variances, counts = torch.split(told, [channels, channels, 1], dim=1)
         count = counts.sum()
@@ -454,14 +475,13 @@ class _BatchNorm(torch.autograd.Function):
         along, straight = _sums(dy, x, mean, var, ctx.eps)
         dx = None
         if ctx.needs_input_grad[0]:
-            total = torch.stack([along, straight])
-            dist.all_reduce(total, group=ctx.spread.group)
+            total = ctx.spread.add(torch.stack([along, straight]))
             rstd = (var + ctx.eps).rsqrt()
             scale = rstd if weight is None else rstd * weight
             by_x = -scale * rstd * total[0] / count
             constant = -scale * total[1] / count - by_x * mean
-            a, b, c = (_over_channels(part, x).to(x.dtype) for part in (scale, by_x, constant))
-            dx = torch.addcmul(c, x, b).addcmul_(dy, a)
+            line = F.batch_norm(x, torch.zeros_like(mean), torch.ones_like(mean), by_x, constant, eps=0.0)
+            dx = line.addcmul_(dy, _over_channels(scale, x).to(x.dtype))
         of_weight = along.to(weight.dtype) if weight is not None and ctx.needs_input_grad[1] else None
         of_bias = straight.to(bias.dtype) if bias is not None and ctx.needs_input_grad[2] else None
         return dx, of_weight, of_bias, None, None

@@ -60,7 +60,7 @@ class WeightNet(nn.Module):
 
     def forward(self, losses: Tensor) -> Tensor:
         """Map losses [B] to weights [B]."""
-        weights: Tensor = self.layers(losses[:, None].to(self.layers[0].weight.dtype))
+        weights: Tensor = self.layers(losses[:, None].to(next(self.layers.parameters()).dtype))
         return weights.squeeze(1)
 
 

@@ -1,4 +1,4 @@
-"""The engine of several processes: each has the gradients of its rows, and all step by their mean."""
+"""The engine of several processes: each has the gradients of its rows, and all step by their sum."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class DistributedEngine(PlainEngine):
     def backward(self, loss: Tensor, parameters: Sequence[Tensor] | None = None) -> None:
         """Accumulate the gradients of `loss`, as far as this process's rows go."""
         with self.spread.counted():
-            super().backward(loss, parameters)
+            super().backward(loss / self.spread.ranks, parameters)
 
     def step(self, name: str) -> None:
-        """Step the optimizer of parameter group `name` by the mean of the processes' gradients."""
+        """Step the optimizer of parameter group `name` by the sum of the processes' gradients."""
         parameters = (p for group in self.optimizers[name].param_groups for p in group["params"])
-        self.spread.mean_([p.grad for p in parameters if p.grad is not None])
+        self.spread.add_all([p.grad for p in parameters if p.grad is not None])
         super().step(name)
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
         """Return the gradients of `loss` by `parameters`; accumulate nothing."""
         with self.spread.counted():
-            gradients = super().gradients(loss, parameters, retain_graph=retain_graph)
-        self.spread.mean_(gradients)
+            gradients = super().gradients(loss / self.spread.ranks, parameters, retain_graph=retain_graph)
+        self.spread.add_all(gradients)
         return gradients

@@ -24,6 +24,7 @@ from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
+from skedastic.runtime.launch import count
 from skedastic.runtime.signals import held_back
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
@@ -31,7 +32,7 @@ from skedastic.training.divergence import left_out
 from skedastic.training.engine import find_device, threads
 from skedastic.training.failures import StageFailed, telling
 from skedastic.training.fingerprint import digest_of_labels
-from skedastic.training.ranks import Signs, agreed_tensor, count, joined, same_in_all, spread_over
+from skedastic.training.ranks import Signs, agreed_tensor, joined, same_in_all, spread_over
 from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from skedastic.core.spread import Spread
 from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.step import State
+from skedastic.runtime.launch import count, is_first
 
 PATIENCE = timedelta(minutes=30)  # to wait for another process, such as one that writes a file or fits trees
 _JOINED: list[Spread] = []
@@ -30,16 +31,6 @@ _JOINED: list[Spread] = []
 def joined() -> Spread | None:
     """Return the processes that train together; None where this one is alone."""
     return _JOINED[-1] if _JOINED else None
-
-
-def is_first() -> bool:
-    """Return whether this process is the one that speaks and writes."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def count() -> int:
-    """Return how many processes train together, as torchrun or `skedastic fit --devices` tells."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
@@ -72,6 +63,33 @@ def together() -> Iterator[Spread | None]:
         _JOINED.pop()
         if begun:
             dist.destroy_process_group()
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within this context, each process does what it does by itself."""
+    before, _JOINED[:] = list(_JOINED), []
+    try:
+        yield
+    finally:
+        _JOINED[:] = before
+
+
+def told_by_all(value: Any) -> list[Any]:
+    """Return the values of all processes, in their order; that of this one where it is alone.
+
+    Parameters
+    ----------
+    value : Any
+        In JSON's types.
+    """
+    spread = joined()
+    if spread is None:
+        return [value]
+    own = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+    lengths = spread.collected(torch.tensor([len(own)]), [1] * spread.ranks).tolist()
+    texts = torch.split(spread.collected(own, lengths), lengths)
+    return [json.loads(text.numpy().tobytes()) for text in texts]
 
 
 def agreed(value: Any) -> Any:
@@ -121,18 +139,20 @@ def same_in_all(value: Any) -> bool:
     return int(largest.sum()) == 0
 
 
-def agreed_tensor(tensor: Tensor) -> Tensor:
+def agreed_tensor(tensor: Tensor, source: int = 0) -> Tensor:
     """Return the first process's tensor, in all of them; as it is where one trains alone.
 
     Parameters
     ----------
     tensor : Tensor
         Of one shape and type in all of them.
+    source : int
+        The process whose tensor it is, where it is not the first.
     """
     if joined() is None:
         return tensor
     told = tensor.contiguous().clone()
-    dist.broadcast(told, 0)
+    dist.broadcast(told, source)
     return told
 
 
