@@ -204,7 +204,7 @@ class Spread:
             The same shapes in every process.
         """
         small = dict[torch.dtype, list[Tensor]]()
-        for tensor in tensors:
+        for tensor in {tensor.data_ptr(): tensor for tensor in tensors}.values():  # autograd may give one twice
             if tensor.numel() * tensor.element_size() >= LARGE and tensor.is_contiguous():
                 self.add(tensor)
             else:

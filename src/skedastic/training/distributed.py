@@ -38,11 +38,9 @@ class DistributedEngine(PlainEngine):
         with self.spread.counted():
             super().backward(loss / self.spread.ranks, parameters)
 
-    def step(self, name: str) -> None:
-        """Step the optimizer of parameter group `name` by the sum of the processes' gradients."""
-        parameters = (p for group in self.optimizers[name].param_groups for p in group["params"])
-        self.spread.add_all([p.grad for p in parameters if p.grad is not None])
-        super().step(name)
+    def _step_now(self, name: str) -> None:
+        self.spread.add_all([p.grad for p in self._parameters(name) if p.grad is not None])
+        super()._step_now(name)
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool = False) -> list[Tensor]:
         """Return the gradients of `loss` by `parameters`; accumulate nothing."""
