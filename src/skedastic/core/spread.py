@@ -36,6 +36,7 @@ from skedastic.core.replay import RandomState
 
 LARGE = 1 << 20  # bytes of a tensor from which on copying it costs more than a message
 _ACTIVE: list[Spread] = []
+_gather_into = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # its name since torch 2.13
 
 
 def current() -> Spread | None:
@@ -238,7 +239,7 @@ class Spread:
         if len(own) < longest:
             own = torch.cat([own, own.new_zeros(longest - len(own), *own.shape[1:])])
         whole = own.new_empty(self.ranks * longest, *own.shape[1:])
-        dist.all_gather_into_tensor(whole, own, group=self.group)
+        _gather_into(whole, own, group=self.group)
         self._count(own)
         if min(sizes) == longest:
             return whole

@@ -158,6 +158,13 @@ class Trace:
         """B, the examples of the batch, be they here or not."""
         return len(self.strength) if self.shared is None else self.shared.batch
 
+    @property
+    def regularized(self) -> Tensor | None:
+        """The examples of the batch, be they here or not, that take the second pass, [k]; None for all."""
+        if self.shared is not None:
+            return self.shared.chosen
+        return None if self.chosen is None else self.chosen.rows
+
     def layouts(self, batch: int) -> list[Layout]:
         """Return which entries of each tapped tensor belong to which example.
 
