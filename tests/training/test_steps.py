@@ -71,10 +71,14 @@ def test_a_gradient_is_clipped_to_the_norm() -> None:
 def test_a_method_s_own_optimizer_is_neither_clipped_nor_made_to_wait() -> None:
     """The network that weighs takes its step at once: the weights of the same batch are by the new one."""
     data = dataset(48)
-    own = torch.optim.Adam.step
-    counts = list[int]()
+    own, counts = torch.optim.Adam.step, list[int]()
+
+    def counted(self, closure=None):
+        counts.append(1)
+        return own(self, closure)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", lambda self, closure=None: (counts.append(1), own(self, closure))[1])
+        patch.setattr(torch.optim.Adam, "step", counted)
         training = replace(PLAIN, batch_size=12, epochs=1, accumulate=4, clip=1e-9)
         train(MWNet(), data, layered, training, task=task(data), reference=reference())
     assert len(counts) == 4
