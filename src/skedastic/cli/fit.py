@@ -126,8 +126,7 @@ def fit(
     early.check_method(settings)
     if devices is not None and devices > 1 and not is_launched():
         early.check_data(settings)
-        context = click.get_current_context()
-        context.exit(launched(context.find_object(list) or [], devices))
+        raise SystemExit(launched(click.get_current_context().find_object(list) or [], devices))
     with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
         console.reading(settings["source"], early.check_data(settings))
         from skedastic import pipeline
@@ -136,7 +135,7 @@ def fit(
 
         config = build_config(settings)
         found = None if finish else Found(began)
-        again = way_on("fit", folder, config.model.name)
+        again = way_on("fit", folder, config.model.name) + f" --devices {devices}" * (devices is not None)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, again, found):
             if resume is not None:
                 config = _changed(config, kept)

@@ -18,7 +18,8 @@ from skedastic.errors import UserError
 from skedastic.runtime.signals import ENDING
 
 LOOKS = 0.05  # seconds from one look at the processes to the next
-GRACE = 10.0  # seconds that the others have to end by themselves once one has failed
+NOTICE = 2.0  # seconds that the others have to notice that one has failed, and to say what they know
+GRACE = 10.0  # seconds that the others have to save what there is, and to end, once one has failed
 SHOWN = 2000  # characters of what a process said that failed
 RANK, WORLD_SIZE, RESTARTS = "RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"  # as torchrun names them
 
@@ -72,7 +73,7 @@ def launched(arguments: Sequence[str], processes: int) -> int:
         said = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(processes - 1)]
         running = list[subprocess.Popen[bytes]]()
         stack.callback(_end, running)
-        stack.enter_context(_handed_on(running))
+        came = stack.enter_context(_handed_on(running))
         for rank in range(processes):
             own = {**common, RANK: str(rank), "LOCAL_RANK": str(rank)}
             where: dict[str, int | IO[bytes]] = {}
@@ -80,24 +81,38 @@ def launched(arguments: Sequence[str], processes: int) -> int:
                 where = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": said[rank - 1]}
             running.append(subprocess.Popen([sys.executable, "-m", "skedastic", *arguments], env=own, **where))  # type: ignore[call-overload]
         failed = _first_to_fail(running)
-        if failed is None or running[0].poll() is not None:
-            return _status(running[0].wait())
-        words = _last_words(said[failed - 1])
-    rule = f"process {failed} of {processes} ended with status {running[failed].returncode}: {words}"
-    raise UserError(f"{rule}; go on with --resume, or train on fewer", setting="devices", value=processes)
+        if failed is not None:
+            running[0].wait()
+        status, first = (running[i].returncode for i in (failed or 0, 0))
+        if came or failed is None or (first == status and status > 0):  # the first has said why
+            return _status(first)
+        words = _last_words(said[failed - 1]) if failed else "the first, which speaks for all"
+    rule = f"process {failed + 1} of {processes} ended with status {_status(status)} ({words}), and the others with it"
+    way = "go on with --resume, where checkpoints are kept"
+    raise UserError(f"{rule}; {way}", setting="devices", value=processes, given=f"--devices {processes}")
 
 
 def _first_to_fail(running: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """Wait until all have ended, or one failed and the others had time to end; return which failed first."""
-    failed, until = None, 0.0
+    failed, told, until = None, False, 0.0
     while any(process.poll() is None for process in running):
         if failed is None:
             failed = next((i for i, process in enumerate(running) if process.poll() not in (None, 0)), None)
-            until = time.monotonic() + (GRACE if failed else LOOKS)  # the first has said why
+            until = time.monotonic() + NOTICE
+        elif not told and time.monotonic() > until:
+            _tell_to_end(running)
+            told, until = True, time.monotonic() + GRACE
         elif time.monotonic() > until:
-            break
+            _end(running)
         time.sleep(LOOKS)
     return failed
+
+
+def _tell_to_end(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Tell processes to end, so that the first saves what there is, and says how to go on."""
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
 
 
 def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -109,17 +124,19 @@ def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _handed_on(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Hand signals that tell this process to end on to the others; Ctrl-C reaches them by itself."""
+def _handed_on(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Hand on signals that tell this process to end, but Ctrl-C, which reaches all by itself; lend those that came."""
+    came = list[int]()
 
     def hand_on(number: int, frame: FrameType | None) -> None:
+        came.append(number)
         for process in running:
             if process.poll() is None and number != signal.SIGINT:
                 process.send_signal(number)
 
     before = {number: signal.signal(number, hand_on) for number in ENDING}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

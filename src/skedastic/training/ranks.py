@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from skedastic.methods.bases.step import State
 from skedastic.runtime.launch import count, is_first
 
 PATIENCE = timedelta(minutes=30)  # to wait for another process, such as one that writes a file or fits trees
+LOST = re.compile("gloo|NCCL|ncclSystemError|Connection (closed|reset)|TCPStore")  # what torch says of a lost process
 _JOINED: list[Spread] = []
 
 
@@ -59,6 +61,11 @@ def together() -> Iterator[Spread | None]:
     try:
         yield _JOINED[-1]
         dist.barrier()  # else the first to end would take the others' connections with it
+    except RuntimeError as error:
+        if not LOST.search(str(error)):
+            raise
+        rule = "one of the processes that train together has ended, and this one can't go on without it"
+        raise UserError(rule, setting="devices", value=count(), given=f"{count()} processes") from None
     finally:
         _JOINED.pop()
         if begun:
