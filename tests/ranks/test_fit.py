@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow
 FIT = ("fit", "data.csv", "--target", "kind", "--method", "har", "--model", "mlp", "--set", "checkpoint_every=0")
 SKEDASTIC = (sys.executable, "-m", "skedastic")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
+TWO = ("--devices", "2")
 EPOCHS = ("--epochs", "6")
+ROUNDING = 1e-3  # of weights after 6 epochs in single precision
 MANY = ("--set", "estimate.kind=none", "--method", "erm", "--epochs", "60")  # so that there is time to kill
 
 
@@ -64,11 +66,12 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "model.safetensors")
 
 
-def check_alike(one: Path, other: Path) -> None:
+def check_alike(one: Path, other: Path, most: float = 0.0) -> None:
+    """Assert that two runs end with the same weights; in as many processes to the bit."""
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
     for key in first:
-        assert torch.allclose(first[key].double(), second[key].double(), atol=2e-4), key
+        assert torch.allclose(first[key].double(), second[key].double(), rtol=0.0, atol=most), key
 
 
 def wait_for_checkpoint(folder: Path, run: str, process: subprocess.Popen[str]) -> None:
@@ -97,10 +100,10 @@ def process_of(rank: int, run: str) -> int:
 
 def test_two_devices_train_what_one_does(folder) -> None:
     """The estimate is the same: each fold is trained by one process. The model differs by rounding alone."""
-    for run, more in (("one", ()), ("two", ("--devices", "2"))):
+    for run, more in (("one", ()), ("two", TWO)):
         status, text = said(folder, *FIT, *EPOCHS, "--out", run, *more)
         assert status == 0, text
-    check_alike(folder / "one", folder / "two")
+    check_alike(folder / "one", folder / "two", ROUNDING)
     one, two = (pd.read_parquet(folder / run / "suspects.parquet") for run in ("one", "two"))
     pd.testing.assert_frame_equal(one, two, check_exact=False, atol=1e-6)
     assert not list(folder.glob("*.unfinished"))
@@ -112,39 +115,39 @@ def test_torchrun_does_the_same(folder) -> None:
     status, text = said(folder, *FIT, *EPOCHS, "--out", "two", command=torchrun)
     assert status == 0, text
     assert text.count("Report:") == 1
-    check_alike(folder / "one", folder / "two")
+    check_alike(folder / "one", folder / "two", ROUNDING)
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_process_ends_all_and_the_run_goes_on_in_one(killed, folder) -> None:
-    said(folder, *FIT, *MANY, "--out", "whole")
-    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", "--devices", "2"])
+def test_a_killed_process_ends_all_and_the_run_goes_on(killed, folder) -> None:
+    said(folder, *FIT, *MANY, "--out", "whole", *TWO)
+    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", *TWO])
     wait_for_checkpoint(folder, "parts", process)
     os.kill(process_of(killed, "parts"), signal.SIGKILL)
     text = process.communicate(timeout=120)[0]
     assert process.returncode == 2
     assert f"process {killed + 1} of 2 ended with status 137" in text.splitlines()[-1]
     assert "Traceback" not in text
-    status, text = said(folder, "fit", "--resume", "parts")
+    status, text = said(folder, "fit", "--resume", "parts", *TWO)
     assert status == 0, text
     check_alike(folder / "whole", folder / "parts")
 
 
 def test_a_signal_saves_and_says_how_to_go_on(folder) -> None:
-    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", "--devices", "2"])
+    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", *TWO])
     wait_for_checkpoint(folder, "parts", process)
     process.send_signal(signal.SIGTERM)
     text = process.communicate(timeout=120)[0]
     assert process.returncode == 143
     assert text.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume parts --devices 2"
-    said(folder, *FIT, *MANY, "--out", "whole")
-    status, text = said(folder, "fit", "--resume", "parts", "--devices", "2")
+    said(folder, *FIT, *MANY, "--out", "whole", *TWO)
+    status, text = said(folder, "fit", "--resume", "parts", *TWO)
     assert status == 0, text
     check_alike(folder / "whole", folder / "parts")
 
 
 def test_torchrun_starts_a_killed_process_again_and_goes_on(folder) -> None:
-    said(folder, *FIT, *MANY, "--out", "whole")
+    said(folder, *FIT, *MANY, "--out", "whole", *TWO)
     torchrun = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", "2", "-m", "skedastic")
     process = begun(folder, [*torchrun, *FIT, *MANY, "--out", "parts"])
     wait_for_checkpoint(folder, "parts", process)
@@ -179,7 +182,7 @@ def nodes() -> Iterator[tuple[str, str]]:
 
 def test_two_nodes_train_together_and_survive_a_killed_process(nodes, folder) -> None:
     """Each node has an agent of torchrun; a killed process is started again on its node, and all go on."""
-    said(folder, *FIT, *MANY, "--out", "whole")
+    said(folder, *FIT, *MANY, "--out", "whole", *TWO)
     running = []
     for number, (node, link) in enumerate(zip(nodes, ("va", "vb"), strict=True)):
         torchrun = (

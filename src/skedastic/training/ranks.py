@@ -24,6 +24,7 @@ from skedastic.core.spread import Spread
 from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.step import State
 from skedastic.runtime.launch import count, is_first
+from skedastic.training.meeting import met
 
 PATIENCE = timedelta(minutes=30)  # to wait for another process, such as one that writes a file or fits trees
 LOST = re.compile("gloo|NCCL|ncclSystemError|Connection (closed|reset)|TCPStore")  # what torch says of a lost process
@@ -53,7 +54,11 @@ def together() -> Iterator[Spread | None]:
         if on_gpu:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         try:
-            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+            store = met(PATIENCE)
+            own: dict[str, Any] = {}
+            if store is not None:
+                own = {"store": store, "rank": int(os.environ["RANK"]), "world_size": count()}
+            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE, **own)
         except (RuntimeError, ValueError) as error:
             rule = f"the processes can't reach each other ({first_line(error)}); start them by torchrun"
             raise UserError(rule, setting="devices", value=count()) from None
