@@ -50,10 +50,10 @@ def before(monkeypatch: pytest.MonkeyPatch) -> OrderedDict[str, Tensor]:
     """The parameters as they were before the last step."""
     last, whole = OrderedDict[str, Tensor](), StageRun.take_step
 
-    def take_step(self, batch):
+    def take_step(self, batch, **end):
         last.update({name: p.detach().clone() for name, p in self.state.named_parameters()})
         last["state"] = self.state
-        return whole(self, batch)
+        return whole(self, batch, **end)
 
     monkeypatch.setattr(StageRun, "take_step", take_step)
     return last
@@ -138,7 +138,9 @@ def test_a_step_that_is_left_out_is_as_if_it_had_not_been(
     data, training = spoiled(), replace(INSTANT, optimizer=optimizer, batch_size=batch_size, on_nan="skip:4")
     left_out = train(ERM(), data, normalized, training)
     whole = StageRun._step_if_finite
-    monkeypatch.setattr(StageRun, "_step_if_finite", lambda run, batch: BAD in batch.index or whole(run, batch))
+    monkeypatch.setattr(
+        StageRun, "_step_if_finite", lambda run, batch, **last: BAD in batch.index or whole(run, batch, **last)
+    )
     without = train(ERM(), data, normalized, training)
     assert same(tensors(left_out.state), tensors(without.state))
     assert [row["loss"] for row in left_out.history] == [row["loss"] for row in without.history]

@@ -5,6 +5,7 @@ A verb first makes the checks that need no data (`early`). Only then does it imp
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -16,6 +17,7 @@ from skedastic.cli import console
 from skedastic.errors import Diverged, Interrupted, UserError, shortened, unknown
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.runtime.escaping import visible
+from skedastic.runtime.launch import is_first, is_launched
 from skedastic.runtime.printing import forgiving
 from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
@@ -90,7 +92,9 @@ def _run(arguments: list[str]) -> None:
     """Run the verb of a command line; each error that a user can mend is one line and an exit status."""
     with taken_as_interrupts() as came:
         try:
-            app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False)
+            if is_launched():
+                _check_launched(arguments)
+            app.main(args=arguments or ["--help"], prog_name="skedastic", standalone_mode=False, obj=arguments)
         except Diverged as error:
             _stop(str(error), DIVERGED)
         except UserError as error:
@@ -108,6 +112,16 @@ def _run(arguments: list[str]) -> None:
             if error.filename is None:
                 raise
             _stop(f"{shortened(str(error.filename))}: {error.strerror}", 2)
+
+
+def _check_launched(arguments: list[str]) -> None:
+    """Refuse verbs that several processes can't share; all but the first are silent."""
+    if arguments[:1] != ["fit"]:
+        rule = "only fit trains in several processes; run this in one"
+        raise UserError(rule, setting="verb", value=" ".join(arguments[:1]), given=" ".join(arguments[:1]))
+    if not is_first():
+        warnings.showwarning = lambda *_, **__: None
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
 
 
 def _noted(message: Warning | str, *_: object, **__: object) -> None:

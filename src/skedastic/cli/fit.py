@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,10 @@ from skedastic.cli.options import (
     settings_of,
 )
 from skedastic.errors import Diverged, Interrupted, UserError
+from skedastic.runs.folder import unfinished
 from skedastic.runs.unfinished import kept_until_whole, resumable
 from skedastic.runs.ways import way_on
+from skedastic.runtime.launch import count, is_first, is_launched, is_restarted, launched
 
 if TYPE_CHECKING:
     from skedastic.core.choice import Best
@@ -75,6 +78,13 @@ CHANGEABLE = ("lr", "on_nan")  # settings of training that may be others where a
 @setting_option("seed", type=int)
 @options(TRAINING_OPTIONS, OUT_OPTIONS)
 @click.option(
+    "--devices",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Train on so many devices of this machine together, a process each; torchrun does the same on several "
+    "machines.",
+)
+@click.option(
     "--resume",
     metavar="DIR",
     help="Go on with the run DIR that was interrupted; takes no other settings but --set train.lr and --on-nan.",
@@ -91,10 +101,18 @@ def fit(
     finish: bool,
     config_file: str | None,
     sets: tuple[str, ...],
+    devices: int | None,
     **given: Any,
 ) -> None:
     """Train one model on SOURCE and write a run folder with the model, the figures and a report."""
     began = time.monotonic()
+    if devices is not None and is_launched() and devices != count():
+        rule = f"torchrun has started {count()} processes; leave it out"
+        raise UserError(rule, setting="--devices", value=devices, given=f"--devices {devices}")
+    if not is_first():
+        return _follow(finish)
+    if is_restarted() and resume is None and out is not None and (unfinished(out) / "config.toml").is_file():
+        resume, out, given, sets, config_file = out, None, dict.fromkeys(given), (), None
     if resume is not None:
         others = {name for name, value in given.items() if value not in (None, ())} - {"on_nan", "model", "trust"}
         changeable = [f"train.{name}" for name in CHANGEABLE]
@@ -108,21 +126,37 @@ def fit(
         raise UserError(rule, setting="--finish", given="--finish")
     settings = settings_of(config_file, sets, given, resumed=resume is not None)
     early.check_method(settings)
+    if devices is not None and devices > 1 and not is_launched():
+        early.check_data(settings)
+        raise SystemExit(launched(click.get_current_context().find_object(list) or [], devices))
     with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
         console.reading(settings["source"], early.check_data(settings))
         from skedastic import pipeline
-        from skedastic.settings.reading import build_config
+        from skedastic.settings.reading import build_config, to_toml
+        from skedastic.training.ranks import agreed, together
 
         config = build_config(settings)
         found = None if finish else Found(began)
-        again = way_on("fit", folder, config.model.name)
+        again = way_on("fit", folder, config.model.name) + f" --devices {devices}" * (devices is not None)
         with kept_until_whole(folder, resume=resume is not None, force=force) as kept, _way_on(kept, again, found):
             if resume is not None:
                 config = _changed(config, kept)
-            with console.progress() as progress:
+            with together(), console.progress() as progress:
+                agreed(to_toml(config))
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder, time.monotonic() - began)
+
+
+def _follow(finish: bool) -> None:
+    """Train together with the first process, by its settings; it alone speaks and writes."""
+    from skedastic import pipeline
+    from skedastic.settings.reading import read_text
+    from skedastic.training.ranks import agreed, together
+
+    with together():
+        config = read_text(agreed(None))
+        pipeline.fit_config(config, checkpoints=os.devnull, finish=finish)
 
 
 def _changed(config: Config, kept: Path) -> Config:

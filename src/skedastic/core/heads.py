@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skedastic.configurable import Configurable, setting
+from skedastic.core.spread import current
 from skedastic.errors import UserError, unknown
 
 SCALE = 16.0  # of cosines, where the loss does not scale them itself (Kang et al.'s and OLTR's code)
@@ -410,4 +411,5 @@ def run_with_features(net: nn.Module, classes: int, x: Tensor) -> tuple[Tensor, 
             "features to be used"
         )
         raise UserError(rule, setting="model")
-    return output, kept[0]
+    spread = current()
+    return output, kept[0] if spread is None else spread.gather(kept[0], len(x))

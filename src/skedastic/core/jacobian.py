@@ -44,12 +44,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from skedastic.configurable import Configurable, setting
 from skedastic.core.batch_statistics import normalizes_by_batch
 from skedastic.core.selection import SelectedRows, Selection, Share, select
+from skedastic.core.spread import Spread, current
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
-from skedastic.core.trace import Trace, record
+from skedastic.core.trace import Shared, Trace, record, take
 from skedastic.core.unwrap import is_compiled, uncompiled
 from skedastic.errors import Diverged, UserError
 
@@ -132,15 +134,40 @@ class JacobianPenalty(Configurable):
         compiled, chosen = is_compiled(net), None
         whole = compiled or normalizes_by_batch(net)
         if self.gradient == "implicit" and self.select != 1.0 and not (whole and self.selection == "drawn"):
-            chosen = select(strength if on_host is None else on_host, self.select, self.selection).to(strength.device)
+            chosen = select(strength if on_host is None else on_host, self.select, self.selection)
         if chosen is not None and len(chosen.rows) and (whole or self._costs_more(chosen, len(strength))):
-            strength, chosen = _only(strength, chosen.rows), None
+            strength, chosen = _only(strength, chosen.to(strength.device).rows), None
         if compiled and chosen is None:
             from skedastic.core.compiled import record_compiled  # torch._dynamo takes a second to import
 
             self._check_compiled()
             return record_compiled(uncompiled(net), x, taps, strength)
-        return record(net, x, taps, self.affine, strength=strength, chosen=chosen)
+        spread = current()
+        if spread is None or spread.sizes(len(strength)) is None:
+            chosen = None if chosen is None else chosen.to(strength.device)
+            return record(net, x, taps, self.affine, strength=strength, chosen=chosen)
+        return self._record_own(spread, net, x, taps, strength, chosen)
+
+    def _record_own(
+        self,
+        spread: Spread,
+        net: nn.Module,
+        x: Any,
+        taps: Mapping[str, nn.Module],
+        strength: Tensor,
+        chosen: SelectedRows | None,
+    ) -> tuple[Any, Trace]:
+        """Record the forward of this process's rows of a batch; return the outputs of all rows."""
+        own, batch = spread.rows(len(strength)), len(strength)
+        places, part = torch.arange(batch, device=strength.device)[own], None
+        if chosen is not None:
+            here = (chosen.rows >= own.start) & (chosen.rows < own.stop)
+            part = SelectedRows(chosen.rows[here] - own.start, chosen.weight[here]).to(strength.device)
+        with spread.running(net):
+            outputs, trace = record(net, take(x, places), taps, self.affine, strength=strength[own], chosen=part)
+        enforced, rows = (strength != 0).any(), None if chosen is None else chosen.to(strength.device).rows
+        trace.shared = Shared(spread, batch, outputs, enforced, rows)
+        return pytree.tree_map_only(Tensor, lambda t: spread.gather(t, batch), outputs), trace
 
     def _costs_more(self, part: SelectedRows, batch: int) -> bool:
         """Return whether a second pass of a part, each weighing 1, costs more than one of everyone."""
@@ -170,7 +197,24 @@ class JacobianPenalty(Configurable):
             A loss or J is not finite; the message names the tap. On the CPU only: elsewhere it would have to wait for
             it.
         """
-        _check_finite(per_example, trace)
+        if trace.shared is None:
+            _check_finite(per_example, trace)
+            return self._penalized(per_example, trace, losses)
+        spread, batch, outputs, _, chosen = trace.shared
+        start = spread.rows(batch).start
+
+        def own_losses(outputs: Any, rows: Tensor | None) -> Tensor:
+            here = torch.arange(len(trace.strength), device=per_example.device) if rows is None else rows
+            return losses(outputs, here + start)
+
+        own = self._penalized(own_losses(outputs, None), trace, own_losses)
+        norm = spread.gather(own.norm, batch)
+        for values in (per_example, norm if chosen is None else norm[chosen]):
+            _check_finite(values, trace, chosen if values is not per_example else None)
+        return Penalized(spread.total(own.total * (len(own.norm) / batch)), per_example.detach(), norm)
+
+    def _penalized(self, per_example: Tensor, trace: Trace, losses: Losses) -> Penalized:
+        """Return the penalized loss of the rows of a trace."""
         if trace.chosen is None:
             return self._everyone(per_example, trace, losses)
         return self._part(per_example, trace, losses, trace.chosen)
@@ -184,17 +228,19 @@ class JacobianPenalty(Configurable):
         jacobians = trace.jacobians(loss, create_graph=exact, retain_graph=self.gradient != "implicit")
         layouts = trace.layouts(batch)
         norms = layer_norms(jacobians, layouts, batch)
-        norm = self._joint(norms, batch) / trace.loss_scale
-        _check_finite(norm, trace)
+        norm = self._joint(norms, trace) / trace.loss_scale
+        if trace.shared is None:
+            _check_finite(norm, trace)
         if exact:
             total = (per_example + strength * norm).mean()
         else:
             ratio = 1.0 if self.gradient == "implicit" else self.step
-            shifts = self._shifts(jacobians, norms, layouts, ratio * strength, batch)
+            shifts = self._shifts(jacobians, norms, layouts, ratio * strength, trace)
             total = losses(trace.replay(shifts), None).mean()
             if self.gradient == "finite":
                 # where no strength is enforced the difference is zero, and must be so to the bit
-                inverse = (strength != 0).any() / self.step
+                enforced = (strength != 0).any() if trace.shared is None else trace.shared.enforced
+                inverse = enforced / self.step
                 total = per_example.mean() + inverse * (total - per_example.mean())
         return Penalized(total, per_example.detach(), norm.detach())
 
@@ -210,33 +256,34 @@ class JacobianPenalty(Configurable):
             still = losses(outputs, rows)
             jacobians, layouts = own.jacobians(still.sum() * trace.loss_scale), own.layouts(len(rows))
             norms = layer_norms(jacobians, layouts, len(rows))
-            moved = losses(own.replay(self._shifts(jacobians, norms, layouts, trace.strength[rows], batch)), rows)
+            moved = losses(own.replay(self._shifts(jacobians, norms, layouts, trace.strength[rows], trace)), rows)
         else:
             total, jacobians = _train_and_measure(total, trace, batch, rows)
             norms = layer_norms(jacobians, layouts, len(rows))
-            shifts = self._shifts(jacobians, norms, layouts, trace.strength[rows], batch)
+            shifts = self._shifts(jacobians, norms, layouts, trace.strength[rows], trace)
             twice = torch.cat([rows, rows])
             still, moved = losses(trace.replay(_after_zeros(shifts, layouts), twice), twice).chunk(2)
-        norm = self._joint(norms, batch) / trace.loss_scale
-        _check_finite(norm, trace, rows)
+        norm = self._joint(norms, trace) / trace.loss_scale
+        if trace.shared is None:
+            _check_finite(norm, trace, rows)
         total = total + (part.weight * (moved - still)).sum() / batch
         everyone = norm.new_full((batch,), torch.nan)
         return Penalized(total, per_example.detach(), everyone.index_copy(0, rows, norm.detach()))
 
-    def _joint(self, norms: Tensor, batch: int) -> Tensor:
+    def _joint(self, norms: Tensor, trace: Trace) -> Tensor:
         """Return R [k] from the norms ‖J_ij‖ [k, L] of the L tapped tensors."""
         joint = torch.linalg.vector_norm(norms, dim=1) if self.norm == "joint" else norms.sum(1)
-        return joint / batch if self.reduction == "mean" else joint
+        return joint / trace.batch if self.reduction == "mean" else joint
 
     def _shifts(
-        self, jacobians: list[Tensor | None], norms: Tensor, layouts: Sequence[Layout], length: Tensor, batch: int
+        self, jacobians: list[Tensor | None], norms: Tensor, layouts: Sequence[Layout], length: Tensor, trace: Trace
     ) -> Iterator[Tensor | None]:
         """Yield δ_ij = length_i J_ij / R_i with ‖δ_i‖ = length_i (jointly, or in each layer when these are summed).
 
         Forgets each of `jacobians` on the way, so that it is freed as soon as the second forward has passed it.
         """
         if self.reduction == "mean":
-            length = length / batch
+            length = length / trace.batch
         scale = norms if self.norm == "layers" else torch.linalg.vector_norm(norms, dim=1, keepdim=True)
         factors = iter((length[:, None] / scale.clamp_min(NEGLIGIBLE)).expand_as(norms).unbind(1))
         for i, layout in enumerate(layouts):
@@ -302,7 +349,7 @@ def _check_finite(values: Tensor, trace: Trace, rows: Tensor | None = None) -> N
     """
     if values.device.type != "cpu" or all(map(math.isfinite, values.tolist())):
         return
-    tap = trace.first_not_finite()
+    tap = trace.first_not_finite() if trace.shared is None else None
     where = f"the output of tap {tap!r}" if tap else "the loss, or its gradient with respect to the tapped activations"
     rule = "not finite; look for NaN or huge values in the input, or lower the learning rate or the strength"
     bad = ~values.isfinite()

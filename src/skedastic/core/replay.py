@@ -94,13 +94,14 @@ class RandomState:
     def again(self) -> Iterator[None]:
         """Draw the random numbers since this state again; afterwards the generators stand where they stood."""
         after = self._on(self.device)
-        self._set()
+        self.put()
         try:
             yield
         finally:
-            after._set()
+            after.put()
 
-    def _set(self) -> None:
+    def put(self) -> None:
+        """Let the generators stand where they stood."""
         torch.set_rng_state(self.cpu)
         if self.on_device is not None:
             torch.get_device_module(self.device).set_rng_state(self.on_device, self.device)

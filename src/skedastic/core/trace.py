@@ -22,6 +22,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from skedastic.core.replay import RandomState, buffers_kept
 from skedastic.core.selection import SelectedRows
+from skedastic.core.spread import Spread
 from skedastic.core.taps import Affine, Layout, Tap, affine_scale, tapped, time_first, with_tensors
 from skedastic.errors import UserError
 
@@ -81,6 +82,30 @@ class TappedEdge(NamedTuple):
     scale: Tensor | None
 
 
+class Shared(NamedTuple):
+    """What a process knows of a batch that it has a part of.
+
+    Parameters
+    ----------
+    spread : Spread
+        The processes.
+    batch : int
+        B, the examples of all.
+    outputs : Any
+        The network's, of this process's rows.
+    enforced : Tensor
+        Whether any s_i of the whole batch is above 0, a scalar.
+    chosen : Tensor or None
+        The examples of the whole batch that take the second pass, [k]; None for all.
+    """
+
+    spread: Spread
+    batch: int
+    outputs: Any
+    enforced: Tensor
+    chosen: Tensor | None
+
+
 @dataclass
 class Trace:
     """One recorded forward: where J is measured, and everything that the same forward needs to run again, shifted.
@@ -107,6 +132,8 @@ class Trace:
         Whether the forward drew random numbers, as dropout does.
     half : bool
         Whether some tapped tensor is in half precision (fp16), whose smallest numbers are large.
+    shared : Shared or None
+        Where the batch is spread over processes, what else there is; all else is then of this process's rows.
     """
 
     net: nn.Module
@@ -119,11 +146,24 @@ class Trace:
     places: list[TappedEdge] = field(default_factory=list)
     drew: bool = False
     half: bool = False
+    shared: Shared | None = None
 
     @property
     def loss_scale(self) -> float:
         """The factor of the loss before J is taken, so that small entries of J are not lost."""
         return HALF_SCALE if self.half else 1.0
+
+    @property
+    def batch(self) -> int:
+        """B, the examples of the batch, be they here or not."""
+        return len(self.strength) if self.shared is None else self.shared.batch
+
+    @property
+    def regularized(self) -> Tensor | None:
+        """The examples of the batch, be they here or not, that take the second pass, [k]; None for all."""
+        if self.shared is not None:
+            return self.shared.chosen
+        return None if self.chosen is None else self.chosen.rows
 
     def layouts(self, batch: int) -> list[Layout]:
         """Return which entries of each tapped tensor belong to which example.
@@ -271,7 +311,11 @@ class Trace:
     @contextmanager
     def _lent(self) -> Iterator[None]:
         """Lend the network its random state, and copies of its buffers."""
-        with self.random_state.again(), buffers_kept(self.net):
+        with ExitStack() as stack:
+            if self.shared is not None:
+                stack.enter_context(self.shared.spread.running(self.net))
+            stack.enter_context(self.random_state.again())
+            stack.enter_context(buffers_kept(self.net))
             yield
 
 

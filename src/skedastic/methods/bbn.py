@@ -21,7 +21,7 @@ reversed batches repeat a class's examples in turns; there, each is drawn again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -79,6 +79,10 @@ class BranchesState(OneNetworkState):
     """Both branches as one network, and the constants of the classes in their loss."""
 
     net: Branches
+
+    def of_examples(self) -> Iterator[nn.Module]:
+        """Yield the branches, which training runs one by one."""
+        yield from (self.net.first, self.net.second)
 
 
 class BranchOutputs(NamedTuple):

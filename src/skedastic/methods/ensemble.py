@@ -48,6 +48,11 @@ class EnsembleState(State):
         for own in _each(self):
             yield from own.networks()
 
+    def of_examples(self) -> Iterator[nn.Module]:
+        """Yield those of all networks."""
+        for own in _each(self):
+            yield from own.of_examples()
+
     @property
     def net(self) -> nn.Module:  # type: ignore[override]
         """The first network."""

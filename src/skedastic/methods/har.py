@@ -257,8 +257,8 @@ class HAR(OneNetwork[HARState]):
 
         plain = self.losses(state, out.logits, batch.y)
         penalized = self.penalty(self.with_weight(plain, weight, out.logits, batch.y), out.extra, losses)
-        chosen = out.extra.chosen
-        logs = {"jacobian_norm": penalized.norm if chosen is None else penalized.norm[chosen.rows]}
+        rows = out.extra.regularized
+        logs = {"jacobian_norm": penalized.norm if rows is None else penalized.norm[rows]}
         return Objective(penalized.total, plain.detach(), logs)
 
 

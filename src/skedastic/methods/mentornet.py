@@ -26,7 +26,7 @@ optimizer's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -65,6 +65,10 @@ class MentorState(OneNetworkState):
         self.register_buffer("average", torch.zeros(()))
         self.mentor = mentor
         self.weights = None
+
+    def of_examples(self) -> Iterator[nn.Module]:
+        """Yield the network."""
+        yield self.net
 
 
 @dataclass(frozen=True, kw_only=True)

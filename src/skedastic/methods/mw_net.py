@@ -16,7 +16,7 @@ faster, and nothing that we measured was worse for it (docs/results/cost.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -60,7 +60,7 @@ class WeightNet(nn.Module):
 
     def forward(self, losses: Tensor) -> Tensor:
         """Map losses [B] to weights [B]."""
-        weights: Tensor = self.layers(losses[:, None])
+        weights: Tensor = self.layers(losses[:, None].to(next(self.layers.parameters()).dtype))
         return weights.squeeze(1)
 
 
@@ -70,6 +70,10 @@ class MWNetState(OneNetworkState):
     def __init__(self, net: nn.Module, constants: ClassConstants, weighter: WeightNet) -> None:
         super().__init__(net, constants)
         self.weighter = weighter
+
+    def of_examples(self) -> Iterator[nn.Module]:
+        """Yield the network."""
+        yield self.net
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from skedastic.configurable import setting
-from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, replace_head
+from skedastic.core.heads import SCALE, NearestMean, features_of, find_head, replace_head, run_with_features
 from skedastic.errors import UserError
 from skedastic.methods.bases.card import CLASSIFICATION, LAST_LAYER, MIXED, PERTURBED, Capabilities, Card
 from skedastic.methods.bases.engine import Engine
@@ -78,14 +78,8 @@ class _Means(Method[_MeansState]):
         """Add the batch's features to the sums."""
         head = find_head(state.net, len(state.count))[2]
         assert isinstance(head, NearestMean)
-        kept: list[Tensor] = []
-        hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].detach()))
-        try:
-            with torch.no_grad():
-                state.net(batch.x)
-        finally:
-            hook.remove()
-        x = kept[0].to(head.mean)
+        with torch.no_grad():
+            x = run_with_features(state.net, len(state.count), batch.x)[1].to(head.mean)
         x = x if self._centring(clock) else head.normalized(x)
         state.total.index_add_(0, batch.y, x)
         state.count.index_add_(0, batch.y, torch.ones_like(batch.y, dtype=state.count.dtype))

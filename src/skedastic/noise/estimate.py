@@ -29,26 +29,26 @@ from skedastic.core.choice import Gain, paired_gain
 from skedastic.core.strengths import GroupStats
 from skedastic.core.transitions import Transitions
 from skedastic.data import Dataset, Features, Grouping, folds, half
-from skedastic.errors import Diverged
 from skedastic.methods.erm import ERM
 from skedastic.methods.trees import Trees
 from skedastic.noise.by_target import held_out_predictions, label_issues, noise_stats, transitions
 from skedastic.noise.classifiers import class_probabilities, may_be_better
 from skedastic.noise.clusters import Clusters, find_clusters
 from skedastic.noise.findings import Findings, examine
+from skedastic.noise.fold_networks import FoldNetworks, parted
 from skedastic.noise.gross_errors import GrossErrors
 from skedastic.noise.held_out import HeldOut
 from skedastic.noise.label_issues_votes import find_vote_issues
 from skedastic.noise.measured_noise import measured_stats
 from skedastic.noise.tried import Tried
 from skedastic.settings.config import Estimation
-from skedastic.training import Checkpoints, TrainingConfig, train
+from skedastic.training import Checkpoints, TrainingConfig
 from skedastic.training.config import Training
 from skedastic.training.loop import Progress, Trained
 
 SURE = 2.0  # standard errors, by which trees must be better than networks
 AHEAD = 1.0  # standard errors, by which they must be on one fold, for the others to be tried
-PREDICTED = 2**16  # rows that are copied to be predicted
+
 BY_TREES = "the noise was estimated by boosted trees, which predicted labels not seen better than networks of the model"
 
 
@@ -210,25 +210,13 @@ def estimate_groups(
             if progress is not None:
                 progress(f"estimate {k + 1}/{models}", 1, 1)
         seconds = time.perf_counter() - start
-    for k in range(models if how.of_networks else 0):
-        name, others, rows = f"estimate {k + 1}/{models}", *_parted(fold, k)
-        rest = dataset.subset(others)
-        report = None if progress is None else _named(progress, name)
-        kept = None if checkpoints is None else checkpoints.of(f"estimate-{k + 1}")
-        try:
-            trained = train(ERM(), rest, make_net, short, seed=seed + k + 1, progress=report, checkpoints=kept)
-        except Diverged as error:
-            raise error.during(name) from None
-        notes += [f"{name}, {incident}" for incident in trained.incidents]
-        del rest
-        start = time.perf_counter()
-        for part in torch.split(rows, PREDICTED):
-            held_out[part] = trained.predict(dataset.subset(part).x)
-        of_others += [] if elsewhere is None else [dataset.target.best(trained.predict(elsewhere))]
-        seconds += trained.seconds + time.perf_counter() - start
-        known.append(Tried(ERM(), short.epochs, others, rows, held_out))
-        if clusters is not None:
-            networks.append(trained)
+    if how.of_networks:
+        of_folds = FoldNetworks(dataset, fold, make_net, short, seed, progress, checkpoints, elsewhere)
+        for found in of_folds.into(held_out, whole=clusters is not None):
+            known.append(Tried(ERM(), short.epochs, found.others, found.rows, held_out))
+            of_others += [] if found.elsewhere is None else [found.elsewhere]
+            networks += [] if found.trained is None else [found.trained]
+            seconds, notes = seconds + found.seconds, [*notes, *found.notes]
     groups = None
     if clusters is None and may_be_better(how, dataset):
         start = time.perf_counter()
@@ -243,12 +231,12 @@ def estimate_groups(
         dataset = replace(dataset, group=group, grouping=Grouping(groups.names))
         seconds += time.perf_counter() - start
     if elsewhere is not None and not how.of_networks:
-        rest = dataset.subset(_parted(fold, 0)[0])
+        rest = dataset.subset(parted(fold, 0)[0])
         of_others = [dataset.target.best(class_probabilities(how, rest, elsewhere, seed + 1))]
-    found = _estimate(dataset, held_out, fold, how, training)
+    estimated = _estimate(dataset, held_out, fold, how, training)
     stand_in = tuple(known) if dataset.soft is None else ()  # else a method may learn other targets
     return replace(
-        found, seconds=seconds, clusters=groups, notes=tuple(notes), tried=stand_in, elsewhere=tuple(of_others)
+        estimated, seconds=seconds, clusters=groups, notes=tuple(notes), tried=stand_in, elsewhere=tuple(of_others)
     )
 
 
@@ -259,14 +247,9 @@ def networks_are_kept(how: Estimation, training: Training, checkpoints: Checkpoi
     return all(network.has_ended("1-train", how.epochs_of(training)) for network in kept)
 
 
-def _parted(fold: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the examples outside a fold, and those in it."""
-    return (fold != k).nonzero().flatten(), (fold == k).nonzero().flatten()
-
-
 def _by_classifier(how: Estimation, dataset: Dataset, fold: Tensor, k: int, seed: int) -> Tensor:
     """Return the predictions of a fold, [m, C], by a classifier of the others."""
-    others, rows = _parted(fold, k)
+    others, rows = parted(fold, k)
     return class_probabilities(how, dataset.subset(others), dataset.subset(rows).x, seed + k + 1)
 
 
@@ -280,7 +263,7 @@ def _by_better_trees(
     trees, values, own = replace(how, by="hgb", epochs=None), torch.full_like(held_out, torch.nan), list[Tried]()
     alike = not dataset.ids and dataset.soft is None  # the method takes ids for numbers, and may learn other targets
     for k in reversed(range(how.folds)):
-        others, rows = _parted(fold, k)
+        others, rows = parted(fold, k)
         same = (model.values for model in tried if alike and model.is_like(Trees(), 1, others, rows))
         there = next(same, None)
         values[rows] = _by_classifier(trees, dataset, fold, k, seed) if there is None else there
@@ -335,7 +318,3 @@ def _measured(dataset: Dataset) -> Estimate:
     stats = measured_stats(dataset, dataset.disagreement)
     findings = Findings.without_predictions(stats)
     return Estimate(dataset, stats, nothing, 0.0, findings, torch.ones(n, dtype=torch.bool), nothing, "annotators")
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    return lambda _, done, total: progress(name, done, total)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from skedastic.core.criteria import Criterion
+from skedastic.errors import UserError
 from skedastic.evaluation.evaluate import evaluate
 from skedastic.evaluation.metrics import ClassificationMetrics
 from skedastic.methods.bases.method import MakeNet, Method
@@ -29,14 +30,17 @@ from skedastic.pipeline.set_aside import with_gross_errors_decided, without_gros
 from skedastic.pipeline.usual_method import taken_method
 from skedastic.runs.asked import asked_for
 from skedastic.runs.result import Result
+from skedastic.runtime.launch import count, is_first
 from skedastic.settings.config import Config
 from skedastic.settings.methods import method_table, the_criterion
 from skedastic.settings.reading import to_toml
 from skedastic.training import Checkpoints, train
+from skedastic.training.agreed_checkpoints import checkpoints_in
 from skedastic.training.checkpoints import has_checkpoints, mend_settings
 from skedastic.training.engine import threads
 from skedastic.training.loop import Found, Progress, make_task
 from skedastic.training.plan import Plan
+from skedastic.training.ranks import agreed, apart
 
 Tell = Callable[[Data, Plan, str], None]  # the data, the parts, and how long all takes in a sentence
 
@@ -74,8 +78,11 @@ def fit_data(
         Whether no more ways are tried than the checkpoints have, and the best of these is trained.
     """
     began = time.monotonic() if began is None else began
-    if checkpoints is not None:
+    if checkpoints is not None and is_first():
         mend_settings(checkpoints)
+    if config.budget is not None and count() > 1:
+        rule = "is measured on one device; give epochs where several train together"
+        raise UserError(rule, setting="budget", value=config.budget.text)
     budget, config = config.budget, replace(config, budget=None)
     config = settled(config, data)
     taken = taken_method(config, data, method)
@@ -88,14 +95,15 @@ def fit_data(
     make_net = network(config, data) if own_net is None else own_net
     check(config, data, [method], make_net, progress)
     data = without_gross_errors(config, data)
-    begun = checkpoints if checkpoints is not None and has_checkpoints(checkpoints) else None
+    begun = checkpoints if checkpoints is not None and agreed(has_checkpoints(checkpoints)) else None
     early, ends = None, (progress, found, finish)
     if tell is not None and (taken.said or (budget is None and checkpoints is not None)):
         tell(data, (), taken.said)
     if budget is None and checkpoints is not None:  # a plan takes seconds, and would change nothing of these
         early = try_early(config, data, method, make_net, _kept(config, checkpoints), *ends)
     if tell is not None or budget is not None:
-        planned = planned_fit(config, data, method, make_net, budget, began, begun)
+        with apart():
+            planned = planned_fit(config, data, method, make_net, budget, began, begun)
         config, method = planned.config, planned.method
         if tell is not None:
             tell(data, planned.plan, planned.said)
@@ -115,7 +123,7 @@ def fit_data(
 
 def _kept(config: Config, folder: str | Path) -> Checkpoints:
     """Return the checkpoints of a fit."""
-    return Checkpoints(folder, config.checkpoint_every, to_toml(config))
+    return checkpoints_in(folder, config.checkpoint_every, to_toml(config))
 
 
 def check(
@@ -133,7 +141,8 @@ def check(
     check_prior(data, methods)
     with threads(config.training.threads):
         keep_features(config, data, make_net, progress)
-        dry_run(methods, data.train, make_net, config.training, data.reference)
+        with apart():
+            dry_run(methods, data.train, make_net, config.training, data.reference)
     check_clusters(config.clusters, data.train, config.estimate.folds, make_net)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ def read(
 ) -> Config:
     """Return the configuration of the settings of `settings.layers.layered`, with its parameters and its UserError."""
     return build_config(layered(path, overrides, sets, preset))
+
+
+def read_text(text: str) -> Config:
+    """Return the configuration that `to_toml` wrote."""
+    return build_config(tomllib.loads(text))
 
 
 def to_toml(config: Config) -> str:

@@ -247,15 +247,18 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, every: float = 60.0, settings: str = "", *, name: str = "") -> None:
+        self._begin(folder, every, settings, name)
+        mend_settings(self.folder)
+        if self._kept_settings() not in (settings.encode(), b""):
+            rule = "it holds the checkpoints of a run with other settings; name another folder"
+            raise UserError(rule, setting="checkpoints", value=str(folder), given=repr(str(folder)))
+
+    def _begin(self, folder: str | Path, every: float, settings: str, name: str) -> None:
         self.folder = Path(folder)
         self.every = every
         self.settings = settings
         self._name = name
         self._last = time.monotonic()
-        mend_settings(self.folder)
-        if self._kept_settings() not in (settings.encode(), b""):
-            rule = "it holds the checkpoints of a run with other settings; name another folder"
-            raise UserError(rule, setting="checkpoints", value=str(folder), given=repr(str(folder)))
 
     def _kept_settings(self) -> bytes:
         """Return the settings that the folder has; nothing where it has none."""

@@ -21,6 +21,7 @@ OF_OPTIMIZER: Mapping[str, Mapping[str, Any]] = {
     "adam": {"lr": 0.001, "weight_decay": 1e-4, "schedule": "steps"},
     "adamw": {"lr": 0.002, "weight_decay": 0.01, "schedule": "cosine"},
 }
+MAY_BE_NONE = ("threads", "clip")
 SKIP = re.compile(r"skip:(\d+)")
 
 
@@ -91,6 +92,21 @@ class TrainingConfig(Configurable):
         "what to do where the loss or the gradient of a step is not finite: stop before it changes the weights, or "
         "skip:N, which leaves out up to N such steps of a stage",
     )
+    accumulate: int = setting(
+        1,
+        "batches whose gradients are averaged for a step of the optimizer: less memory than a batch as large, and more "
+        "than a batch where a method weighs examples, or BatchNorm normalizes, by the batch",
+        "[1, inf)",
+    )
+    clip: float | None = setting(
+        None, "largest norm of the gradient; a longer one is made as short, by default none is", "(0, inf)"
+    )
+    ema: float = setting(
+        0.0,
+        "how much of the moving average of the weights stays at each step, such as 0.999; the average takes the place "
+        "of the weights at the end of training, and 0 takes none",
+        "[0, 1)",
+    )
     precision: Precision = setting(
         "fp32", "numbers to train in: single precision, or mixed with bf16 or fp16, the latter with a loss scaler"
     )
@@ -106,6 +122,9 @@ class TrainingConfig(Configurable):
         super().__post_init__()
         if self.on_nan != "stop" and not self.allowed_steps:
             raise UserError("must be stop, or skip:N with N of 1 or more", setting="train.on_nan", value=self.on_nan)
+        if self.allowed_steps and self.accumulate > 1:
+            rule = "leaves out whole steps, and here several batches make one; take accumulate=1"
+            raise UserError(rule, setting="train.on_nan", value=self.on_nan)
 
     @property
     def allowed_steps(self) -> int:
@@ -114,8 +133,8 @@ class TrainingConfig(Configurable):
 
     @property
     def is_settled(self) -> bool:
-        """Whether no setting is None, but `threads` where torch has its own number."""
-        return all(getattr(self, field.name) is not None for field in fields(self) if field.name != "threads")
+        """Whether no setting is None, but `threads` where torch has its own number, and `clip` where none is."""
+        return all(getattr(self, field.name) is not None for field in fields(self) if field.name not in MAY_BE_NONE)
 
     def settled(self, suits: Mapping[str, Any] | None = None) -> Training:
         """Return the settings with a value for each that is None.
@@ -142,7 +161,7 @@ class TrainingConfig(Configurable):
 
 @dataclass(frozen=True, kw_only=True)
 class Training(TrainingConfig):
-    """Settings of training that are settled: none is None, but `threads` where torch has its own number."""
+    """Settings of training that are settled: none is None, but `threads` and `clip`."""
 
     if TYPE_CHECKING:
         epochs: int

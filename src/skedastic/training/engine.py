@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -86,6 +86,12 @@ class PlainEngine:
         From examples' names [m], or None for all, to batches of them.
     allowed : int
         How many steps that are not finite may be left out, as of `FiniteSteps`.
+    accumulate : int
+        Batches whose gradients make a step.
+    clip : float or None
+        Largest norm of a step's gradient.
+    apart : collection of str
+        The parameter groups of which neither is true: a method's own optimizer steps them when it asks for it.
 
     Attributes
     ----------
@@ -101,6 +107,9 @@ class PlainEngine:
         precision: str = "fp32",
         examples: Callable[[Tensor | None], Iterator[Batch]] | None = None,
         allowed: int = 0,
+        accumulate: int = 1,
+        clip: float | None = None,
+        apart: Collection[str] = (),
     ) -> None:
         self.device = device
         self.optimizers = optimizers
@@ -109,6 +118,8 @@ class PlainEngine:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.finite = FiniteSteps(device, optimizers, allowed)
         self._stepped = set[str]()  # the groups stepped since the loss scale was last updated
+        self._accumulate, self._clip, self._apart = accumulate, clip, apart
+        self._batches, self._waiting = 0, dict[str, None]()  # that have begun since the last step, and whom they are of
 
     def computing(self) -> AbstractContextManager[Any]:
         """Return the context in which a method's step runs, in the precision asked for."""
@@ -130,15 +141,48 @@ class PlainEngine:
         """Accumulate the gradients of `loss`: of all parameters that it depends on, or of these alone."""
         self.finite.take_loss(loss)
         with self._full():
+            loss = loss if self._accumulate == 1 else loss / self._accumulate
             torch.autograd.backward(self.scaler.scale(loss), inputs=parameters)
 
     def step(self, name: str) -> None:
         """Step the optimizer of parameter group `name` by the gradients accumulated, and clear them.
 
-        Where these, or the loss that they are of, are not finite, the weights stay as they are.
+        Where these, or the loss that they are of, are not finite, the weights stay as they are. Where several batches
+        make a step, the last of them takes it, at its end.
         """
+        if self._accumulate > 1 and name not in self._apart:
+            self._waiting[name] = None
+        else:
+            self._step_now(name)
+
+    def end_batch(self, *, last: bool) -> None:
+        """Take the step that waits for a batch of its own, or for the last of an epoch; update the loss scale."""
+        self._batches += 1
+        if self._waiting and (last or self._batches == self._accumulate):
+            for name in self._waiting:
+                if self._batches < self._accumulate:
+                    gradients = [p.grad for p in self._parameters(name) if p.grad is not None]
+                    torch._foreach_mul_(gradients, self._accumulate / self._batches)
+                self._step_now(name)
+            self._waiting.clear()
+        if not self._waiting:
+            self._batches = 0
+        self.end_step()
+
+    @property
+    def is_between_steps(self) -> bool:
+        """Whether no batch waits for others to make a step with."""
+        return not self._waiting
+
+    def _parameters(self, name: str) -> Iterator[Tensor]:
+        return (p for group in self.optimizers[name].param_groups for p in group["params"])
+
+    def _step_now(self, name: str) -> None:
         optimizer = self.optimizers[name]
         if self.finite.may_step(optimizer, scaled=self.scaler.is_enabled()):
+            if self._clip is not None and name not in self._apart:
+                self.scaler.unscale_(optimizer)
+                torch.nn.utils.clip_grad_norm_(self._parameters(name), self._clip)
             self.scaler.step(optimizer)
             self._stepped.add(name)
         optimizer.zero_grad(set_to_none=True)

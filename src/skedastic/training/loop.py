@@ -24,12 +24,15 @@ from skedastic.methods.bases.card import MIXED
 from skedastic.methods.bases.method import Method, Stage
 from skedastic.methods.bases.step import State
 from skedastic.methods.bases.task import Task
+from skedastic.runtime.launch import count
 from skedastic.runtime.signals import held_back
 from skedastic.training.checkpoints import FAILED, Checkpoints, Snapshot
 from skedastic.training.config import Training, TrainingConfig
 from skedastic.training.divergence import left_out
 from skedastic.training.engine import find_device, threads
 from skedastic.training.failures import StageFailed, telling
+from skedastic.training.fingerprint import digest_of_labels
+from skedastic.training.ranks import Signs, agreed_tensor, joined, same_in_all, spread_over
 from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 
@@ -105,13 +108,15 @@ class Trained:
         return predicted
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
-        device = next(chain(self.state.parameters(), self.state.buffers())).device
+        device, spread = next(chain(self.state.parameters(), self.state.buffers())).device, joined()
+        own = torch.arange(len(x))[slice(None) if spread is None else spread.rows(len(x))]
         self.state.eval()
         with torch.inference_mode(), eagerly():
             size = batch_size if not self.tokens else max(1, batch_size // 8)  # a row of a text is long
-            batches = (x[rows] for rows in torch.split(torch.arange(len(x)), size))
+            batches = (x[rows] for rows in torch.split(own, size))
             parts = [run(without_padding(batch, self.tokens).to(device)).cpu() for batch in batches]
-        return torch.cat(parts)
+        predicted = torch.cat(parts)
+        return predicted if spread is None else agreed_tensor(spread.gather(predicted, len(x)))
 
     def features(self, x: Features, outputs: int, batch_size: int = 1024) -> Tensor:
         """Return the features that the last layer reads, [n, d] float32, on the CPU.
@@ -293,6 +298,7 @@ class Course:
         device, devices = self.device, [] if self.device.type == "cpu" else [self.device]
         kind = device.type if devices else "cuda"
         with threads(self.training.threads), torch.random.fork_rng(devices, device_type=kind):
+            self._check_ranks()
             stages = self.method.stages(self.task)
             lengths = epochs_of(stages, self.training.epochs)
             for number, (stage, epochs) in enumerate(zip(stages[:first], lengths, strict=False), 1):
@@ -307,6 +313,18 @@ class Course:
                     self.task = self.task if stage.without is None else stage.without(self.task)
                 elif stage.chosen is None or stage.chosen(self.task):
                     self._run_or_spare(stage, key, epochs)
+
+    def _check_ranks(self) -> None:
+        """Refuse processes that would train on other data, or other things."""
+        if joined() is None:
+            return
+        if self.training.compile:
+            rule = "a compiled network can't be spread over processes; leave it out"
+            raise UserError(rule, setting="train.compile", value=True)
+        parts = (digest_of_labels([self.dataset]), repr(self.method), repr(self.training), self.seed)
+        if not same_in_all([*map(str, parts)]):
+            rule = "the processes have other data or other settings; give all of them the same"
+            raise UserError(rule, setting="devices", value=count())
 
     def trained(self) -> Trained:
         """Return the result."""
@@ -377,7 +395,8 @@ class Course:
                 self.dataset,
                 self.reference,
             )
-            _finish(run, key, self.progress, self.checkpoints, computing)
+            with spread_over(state):
+                _finish(run, key, self.progress, self.checkpoints, computing)
         task, is_new = self.task, stage.name not in self.task.handed_on
         if stage.predicts is not None and is_new:
             with computing():
@@ -520,11 +539,15 @@ def _finish(
         _restore(run, key, checkpoints)
     within = checkpoints if run.stage.passes is None else None
     with held_back(within is not None) as held:
+        signs = Signs()
 
-        def keep(due: bool) -> None:
-            if checkpoints is not None and (due or held.came) and run.is_finite:
+        def keep(due: bool, ended: bool = False) -> None:
+            is_due, ends = signs.exchange(due, held.came, wait=ended)
+            if checkpoints is not None and (is_due or ends) and run.is_finite:
                 checkpoints.write(key, snapshot_of(run))
-            held.let_go()
+            if ends:
+                held.let_go()
+                raise KeyboardInterrupt  # another process was told to end
 
         def between_steps() -> None:
             if within is not None:
@@ -533,7 +556,7 @@ def _finish(
         while not run.done:
             with computing():
                 run.run_epoch(between_steps)
-            keep(run.done or (checkpoints is not None and checkpoints.due))
+            keep(run.done or (checkpoints is not None and checkpoints.due), ended=True)
             if progress is not None:
                 progress(run.stage.name, run.epoch, run.epochs)
 

@@ -45,6 +45,8 @@ def snapshot_of(run: StageRun) -> Snapshot:
     tensors |= {f"logged.{name}": value for name, value in logged.items()}
     for module, gathered in _gathered(run):
         tensors |= {f"gathered.{module}.{i}": value for i, value in enumerate(gathered)}
+    if run.averaged is not None and not run.done:
+        tensors |= {f"averaged.{i}": value for i, value in enumerate(run.averaged.values)}
     facts = {
         **run.identity,
         "features": run.features,
@@ -103,6 +105,9 @@ def restore(run: StageRun, snapshot: Snapshot) -> None:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group.update(rate)
         _lay_out(optimizer)
+    if run.averaged is not None and facts["epoch"] < run.epochs:
+        kept = _under("averaged.", tensors)
+        run.averaged.restore(kept[str(i)] for i in range(len(kept)))
     for name, stream in run.streams.items():
         stream.skip(facts["drawn"][name])
     run.engine.scaler.load_state_dict(facts["scaler"])

@@ -20,9 +20,10 @@ from skedastic.methods.bases.method import Stage
 from skedastic.methods.bases.step import Batch, Clock, Logs, State
 from skedastic.methods.bases.task import Task
 from skedastic.methods.bases.wrapper import wrapped
+from skedastic.training.averaged_weights import AveragedWeights
 from skedastic.training.config import Training
+from skedastic.training.distributed import make_engine
 from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
-from skedastic.training.engine import PlainEngine
 from skedastic.training.fingerprint import digest_of_labels, fingerprint
 from skedastic.training.finite import kept_buffers, put_back
 from skedastic.training.optimizers import can_be_fused, make_optimizer, make_schedule, undecayed
@@ -125,14 +126,18 @@ class StageRun:
             name: CyclingLoader(self._loader_of(name, shares.get(name, 1.0)), sampler, seed + 1 + i)
             for i, (name, sampler) in enumerate(samplers.items(), 1)
         }
-        self.engine = PlainEngine(
+        self.engine = make_engine(
             self.optimizers,
             device,
             lambda stream: next(self.streams[stream]),
             training.precision,
             self._examples,
             training.allowed_steps,
+            training.accumulate,
+            training.clip,
+            method.optimizers(),
         )
+        self.averaged = AveragedWeights(state.of_examples(), training.ema) if training.ema and self.optimizers else None
 
     def _loader(self, dataset: Dataset, least: int = 2, share: float = 1.0) -> Loader:
         return Loader(
@@ -209,14 +214,16 @@ class StageRun:
         rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()] or [0.0]
         train_mode(self.stage, self.state)
         order = self.sampler.order(self.rows, self.seed, self.epoch, self.epochs)
-        first = self.batches
+        first, steps = self.batches, self.loader.steps(len(order))
         for batch in self.loader.epoch(self.epoch, order, start=first):
-            if between_steps is not None and self.batches > first:
+            if between_steps is not None and self.batches > first and self.engine.is_between_steps:
                 self.seconds += time.perf_counter() - start
                 between_steps()
                 start = time.perf_counter()
-            self._step_if_finite(batch)
+            self._step_if_finite(batch, last=self.batches + 1 == steps)
             self.batches += 1
+        if self.averaged is not None and self.epoch + 1 == self.epochs:
+            self.averaged.put()
         at_end = method.end_epoch(self.state, self.task, self._clock, self.engine)
         self.engine.end_step()
         self.check_steps()
@@ -237,26 +244,30 @@ class StageRun:
         if self.engine.finite.exceeded:
             raise exceeded(self.place, self.engine.finite)
 
-    def take_step(self, batch: RawBatch) -> Logs:
+    def take_step(self, batch: RawBatch, *, last: bool = False) -> Logs:
         """Take a step and return the values to log.
 
         Parameters
         ----------
         batch : RawBatch
             A batch of the loader.
+        last : bool
+            Whether it is the last of the epoch.
         """
         with self.engine.computing():
             logs = self.stage.method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine)
-        self.engine.end_step()
+        self.engine.end_batch(last=last)
         self.step += 1
+        if self.averaged is not None and self.engine.is_between_steps:
+            self.averaged.update(self.step)
         return logs
 
-    def _step_if_finite(self, batch: RawBatch) -> None:
+    def _step_if_finite(self, batch: RawBatch, *, last: bool = False) -> None:
         """Take a step that is left out where it is not finite; where that is not allowed, stop."""
         finite = self.engine.finite
         kept = kept_buffers(self.state) if finite.allowed else []
         try:
-            logs = self.take_step(batch)
+            logs = self.take_step(batch, last=last)
         except Diverged as error:  # of the forward pass
             self.step += 1
             places = [place for place in error.rows if place < len(batch.index)]
@@ -264,6 +275,7 @@ class StageRun:
                 rows = sorted(batch.index[places].tolist())
                 raise stopped(self.place, error.rule, self.step, rows, error.given) from None
             logs = self._left_out(places, len(batch.index))
+            self.engine.end_batch(last=last)
         flag = finite.end_step(self.step, batch.index, logs.get("loss"))
         if finite.exceeded:
             raise exceeded(self.place, finite)

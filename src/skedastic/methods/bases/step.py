@@ -135,6 +135,10 @@ class State(nn.Module):
         """Yield the modules that are called, and so may be compiled: the networks and what else there is."""
         yield from self.children()
 
+    def of_examples(self) -> Iterator[nn.Module]:
+        """Yield those of them that are run on examples: of a batch spread over processes, each runs its rows."""
+        yield from self.networks()
+
 
 S = TypeVar("S", bound=State, default=Any)
 
