@@ -5,6 +5,7 @@ python -m tests.ranks.methods_program FOLDER ROWS [--uncounted] NAME:KIND …
 
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,21 +35,47 @@ def network(outputs: int, *, normalized: bool) -> nn.Module:
     return nn.Sequential(Wide(6, 16), norm, nn.ReLU(inplace=True), nn.Linear(16, outputs)).double()
 
 
+class Streamed:
+    """Features that are read when they are asked for; it counts the rows that are read."""
+
+    def __init__(self, x: Tensor, read: list[int] | None = None) -> None:
+        self.x, self.dtype, self.shape, self.read = x, x.dtype, tuple(x.shape), [] if read is None else read
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        self.read.append(len(rows))
+        return self.x[rows]
+
+    def take(self, rows: Tensor) -> "Streamed":
+        return Streamed(self.x[rows], self.read)
+
+
 def trained(text: str, rows: int) -> dict[str, Tensor]:
-    """Return what a method ends with: its state, and the losses and the like of each epoch."""
-    text, _, normalized = text.partition("@")
+    """Return what a method ends with: its state, and the losses and the like of each epoch.
+
+    The text is NAME:KIND, and after an @ "layer" for a network without BatchNorm, or "stream" for features that are
+    read from elsewhere; of these the rows that were read are returned too.
+    """
+    text, _, way = text.partition("@")
     name, _, kind = text.rpartition(":")
     method = make_method(name, {})
     data = data_for(method, kind, n=rows)
+    streamed = Streamed(data.x)
 
     def make_net() -> nn.Module:
-        return network(3 if kind == "classification" else 1, normalized=normalized != "layer")
+        return network(3 if kind == "classification" else 1, normalized=way != "layer")
+
+    if way == "stream":
+        data = replace(data, x=streamed)
 
     result = train(method, data, make_net, TRAINING, task=task(data), reference=reference(kind))
     state = {key: value for key, value in result.state.state_dict().items() if value.is_floating_point()}
     history = [value for row in result.history for value in row.values() if isinstance(value, float)]
-    predicted = result.predict(data.x)
-    return {**state, "history": torch.tensor(history, dtype=torch.float64), "predicted": predicted}
+    read = torch.tensor([float(sum(streamed.read))])
+    found = {**state, "history": torch.tensor(history, dtype=torch.float64), "predicted": result.predict(data.x)}
+    return {**found, "rows_read": read} if way == "stream" else found
 
 
 def main(folder: str, rows: str, *names: str) -> None:

@@ -20,6 +20,9 @@ NAMES = [
     "har(strength=1,reduction=mean,norm=layers):classification",
     "mixup(base=har(strength=1)):classification",
 ]
+STREAMED = [
+    f"{name}:classification@stream" for name in ("erm", "har(strength=1)", "absgd", "mixup", "sam", "vat", "bbn")
+]
 FOUR = [
     "erm:classification",
     "har(strength=1):classification",
@@ -74,6 +77,21 @@ def test_four_processes_end_where_one_does(tmp_path) -> None:
 
 def test_every_published_name_is_here() -> None:
     assert {name.split(":")[0] for name in NAMES} >= set(presets())
+
+
+@pytest.mark.slow
+def test_of_a_stream_each_process_reads_its_own_rows(tmp_path) -> None:
+    """A method that mixes inputs, or moves them, has those of all rows: they are gathered."""
+    in_processes(2, "tests.ranks.methods_program", tmp_path, ROWS, *STREAMED)
+    of_two = files(tmp_path, 2)
+    for name in STREAMED:
+        key = f"{name}|rows_read"
+        read = [float(found.pop(key)) for found in of_two]
+        assert read[0] == pytest.approx(read[1], rel=0.1)
+        assert sum(read) <= 1.1 * float(trained(name, ROWS)["rows_read"])
+        for found in of_two:
+            found[key] = trained(name, ROWS)["rows_read"]
+    assert differences(STREAMED, ROWS, of_two[0]) == {}
 
 
 @pytest.mark.slow

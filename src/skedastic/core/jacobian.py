@@ -51,7 +51,7 @@ from skedastic.core.batch_statistics import normalizes_by_batch
 from skedastic.core.selection import SelectedRows, Selection, Share, select
 from skedastic.core.spread import Spread, current
 from skedastic.core.taps import Affine, Choice, Layout, find_taps
-from skedastic.core.trace import Shared, Trace, record, take
+from skedastic.core.trace import Shared, Trace, record
 from skedastic.core.unwrap import is_compiled, uncompiled
 from skedastic.errors import Diverged, UserError
 
@@ -159,12 +159,14 @@ class JacobianPenalty(Configurable):
     ) -> tuple[Any, Trace]:
         """Record the forward of this process's rows of a batch; return the outputs of all rows."""
         own, batch = spread.rows(len(strength)), len(strength)
-        places, part = torch.arange(batch, device=strength.device)[own], None
+        part = None
         if chosen is not None:
             here = (chosen.rows >= own.start) & (chosen.rows < own.stop)
             part = SelectedRows(chosen.rows[here] - own.start, chosen.weight[here]).to(strength.device)
         with spread.running(net):
-            outputs, trace = record(net, take(x, places), taps, self.affine, strength=strength[own], chosen=part)
+            outputs, trace = record(
+                net, spread.own_of(x, batch), taps, self.affine, strength=strength[own], chosen=part
+            )
         enforced, rows = (strength != 0).any(), None if chosen is None else chosen.to(strength.device).rows
         trace.shared = Shared(spread, batch, outputs, enforced, rows)
         return pytree.tree_map_only(Tensor, lambda t: spread.gather(t, batch), outputs), trace

@@ -35,6 +35,10 @@ from skedastic.core.batch_statistics import normalizes_by_batch
 from skedastic.core.replay import RandomState
 
 LARGE = 1 << 20  # bytes of a tensor from which on copying it costs more than a message
+OF_SHAPE = {
+    *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "requires_grad")),
+    *(Tensor.size, Tensor.dim, Tensor.__len__, Tensor.is_floating_point),
+}  # what a tensor is asked, not made to do
 _ACTIVE: list[Spread] = []
 _gather_into = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # its name since torch 2.13
 
@@ -42,6 +46,47 @@ _gather_into = getattr(dist, "all_gather_single", None) or dist.all_gather_into_
 def current() -> Spread | None:
     """Return how the batches of the training under way are spread; None where one process has all of them."""
     return _ACTIVE[-1] if _ACTIVE else None
+
+
+class OwnRows(Tensor):
+    """The inputs of a batch, [B, ...], of which a process has read its own rows, [b, ...], alone.
+
+    A spread network takes these. Whatever else is done with the inputs, such as mixing them, is done with those of all
+    rows, which are gathered then.
+
+    Parameters
+    ----------
+    own : Tensor
+        The rows of this process.
+    batch : int
+        B.
+    spread : Spread
+        The processes.
+    """
+
+    own: Tensor
+    spread: Spread
+
+    @staticmethod
+    def __new__(cls, own: Tensor, batch: int, spread: Spread) -> OwnRows:
+        """Return inputs that are read in part."""
+        rows = Tensor._make_wrapper_subclass(cls, (batch, *own.shape[1:]), dtype=own.dtype, device=own.device)
+        rows.own, rows.spread = own, spread
+        return rows
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Answer what is asked of shape and type; do all else with the inputs of all rows."""
+        if function in OF_SHAPE:
+            with torch._C.DisableTorchFunctionSubclass():
+                return function(*args, **(kwargs or {}))
+        return cls.__torch_dispatch__(function, types, args, kwargs)
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        """Do it with the inputs of all rows."""
+        whole = pytree.tree_map_only(cls, lambda rows: rows.spread.gather(rows.own, len(rows)), (args, kwargs or {}))
+        return func(*whole[0], **whole[1])
 
 
 class Spread:
@@ -178,6 +223,8 @@ class Spread:
             Of all examples; the same in every process.
         """
         sizes = self.sizes(len(whole))
+        if isinstance(whole, OwnRows):
+            return whole.own
         if sizes is None:
             return whole
         if not whole.requires_grad:
@@ -195,6 +242,18 @@ class Spread:
         """
         parts: Tensor = _Gather.apply(part[None], self, [1] * self.ranks)  # type: ignore[no-untyped-call]
         return parts.sum()
+
+    def own_of(self, inputs: Any, batch: int) -> Any:
+        """Return this process's rows of a network's inputs; what has no row for each example stays as it is.
+
+        Parameters
+        ----------
+        inputs : Any
+            Tensors, in tuples, mappings and the like.
+        batch : int
+            B.
+        """
+        return pytree.tree_map_only(Tensor, lambda t: self.own(t) if t.dim() and len(t) == batch else t, inputs)
 
     def add_all(self, tensors: Sequence[Tensor]) -> None:
         """Make tensors the sums of all processes' ones, in place; large ones are a message each, others one in all.
@@ -271,7 +330,7 @@ class Spread:
         if self._sizes is None:
             return None
         self._leaving.enter_context(self.running(net))
-        return pytree.tree_map_only(Tensor, lambda t: self.own(t) if t.dim() and len(t) == batch else t, (args, kwargs))
+        return self.own_of((args, kwargs), batch)
 
     def _leave(self, net: nn.Module, args: Any, output: Any) -> Any:
         """After a network ran, or failed: gather its outputs."""

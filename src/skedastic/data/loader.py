@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from skedastic.core.samplers import seeded
+from skedastic.core.spread import OwnRows, Spread
 from skedastic.data.dataset import Dataset, Stream, without_padding
 from skedastic.data.on_disk import OnDiskFeatures
 from skedastic.data.settings import Augment
@@ -61,6 +62,9 @@ class Loader:
         The processes that decode a stream. "auto" takes the machine's cores, at most 8; 0 decodes in this process.
         Tensors need none.
 
+    spread : Spread, optional
+        The processes that share every batch: of a stream each then reads its own rows alone (`OwnRows`).
+
     Raises
     ------
     UserError
@@ -77,6 +81,7 @@ class Loader:
         augment: str = "none",
         device: torch.device | str = "cpu",
         workers: int | Literal["auto"] = "auto",
+        spread: Spread | None = None,
     ) -> None:
         if batch_size < 2:
             rule = "must be at least 2, since BatchNorm can't take a single example"
@@ -95,6 +100,8 @@ class Loader:
         self.device = torch.device(device)
         self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers == "auto" else workers
         self._x = dataset.x.to(self.device) if isinstance(dataset.x, Tensor) else dataset.x
+        streams = not isinstance(self._x, Tensor) and not dataset.tokens  # texts are as long as the longest of a batch
+        self._spread = spread if streams else None
         self._beside = tuple(part.to(self.device) for part in (dataset.batch_targets, dataset.index, dataset.group))
 
     def steps(self, n_order: int) -> int:
@@ -125,15 +132,32 @@ class Loader:
         """
         all_sizes = self._sizes(len(order))
         sizes, order = all_sizes[start:], order[sum(all_sizes[:start]) :]
-        placed = order.to(self.device)
-        features = self._features(order, placed, sizes)
+        placed, crops = order.to(self.device), list[Sequence[Tensor]]()
         if self.augment != "none" and augmented:
-            change = crop_flip if self.augment == "crop-flip" else crop
-            features = map(change, features, *(crops[start:] for crops in self._crops(epoch, all_sizes)))
+            crops = [parts[start:] for parts in self._crops(epoch, all_sizes)]
+        features = self._changed(order, placed, sizes, crops)
+        if self._spread is not None:
+            cut = [self._spread.rows(size) for size in sizes]
+            own = [rows[part] for rows, part in zip(torch.split(order, sizes), cut, strict=True)]
+            crops = [[of[part] for of, part in zip(parts, cut, strict=True)] for parts in crops]
+            read = self._changed(torch.cat(own), torch.cat(own), [len(rows) for rows in own], crops)
+            features = (self._shared(x, size) for x, size in zip(read, sizes, strict=True))
         for here, rows, x in zip(pieces(order.cpu(), sizes), pieces(placed, sizes), features, strict=True):
             y, index, group = (part.index_select(0, rows) for part in self._beside)
             on_host = group if self.device.type == "cpu" else self.dataset.group.index_select(0, here)
             yield RawBatch(x, y, index, group, on_host)
+
+    def _changed(
+        self, order: Tensor, placed: Tensor, sizes: list[int], crops: list[Sequence[Tensor]]
+    ) -> Iterator[Tensor]:
+        """Yield the features of the batches, augmented where there are crops."""
+        features = self._features(order, placed, sizes)
+        return map(crop_flip if self.augment == "crop-flip" else crop, features, *crops) if crops else features
+
+    def _shared(self, own: Tensor, batch: int) -> Tensor:
+        """Return the inputs of a batch, of which this process has read its rows."""
+        assert self._spread is not None
+        return own if self._spread.sizes(batch) is None else OwnRows(own, batch, self._spread)
 
     def _sizes(self, n: int) -> list[int]:
         sizes = [self.batch_size] * (n // self.batch_size) + [n % self.batch_size] * (n % self.batch_size > 0)

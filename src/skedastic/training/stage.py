@@ -27,6 +27,7 @@ from skedastic.training.divergence import Place, check_epoch, exceeded, stopped
 from skedastic.training.fingerprint import digest_of_labels, fingerprint
 from skedastic.training.finite import kept_buffers, put_back
 from skedastic.training.optimizers import can_be_fused, make_optimizer, make_schedule, undecayed
+from skedastic.training.ranks import joined
 from skedastic.training.running_means import RunningMeans
 from skedastic.training.uncorrected import uncorrected
 
@@ -148,6 +149,7 @@ class StageRun:
             augment=self.training.augment,
             device=self.device,
             workers=self.training.workers,
+            spread=joined(),
         )
 
     def _loader_of(self, stream: str, share: float) -> Loader:
