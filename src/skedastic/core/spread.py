@@ -83,7 +83,7 @@ class OwnRows(Tensor):
         return cls.__torch_dispatch__(function, types, args, kwargs)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         """Do it with the inputs of all rows."""
         whole = pytree.tree_map_only(cls, lambda rows: rows.spread.gather(rows.own, len(rows)), (args, kwargs or {}))
         return func(*whole[0], **whole[1])
