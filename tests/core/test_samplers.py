@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import skedastic as sk
-from skedastic.core.samplers import SAMPLERS, GroupBalanced, RowLabels, Shuffle, of_rank, seeded
+from skedastic.core.samplers import SAMPLERS, GroupBalanced, RowLabels, Shuffle, seeded
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.settings.methods import make_method, method_table
@@ -185,38 +185,6 @@ def test_a_class_without_rows_changes_nothing(name) -> None:
 def test_groups_need_no_classes() -> None:
     data = rows()
     assert len(GroupBalanced().order(data._replace(label=data.label[:0]), 0, 0, 1)) == sum(COUNT)
-
-
-# Ranks.
-
-
-@pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_the_ranks_batches_are_together_the_global_batch(name, ranks) -> None:
-    order = SAMPLERS[name]().order(rows((48, 20, 4)), 0, 2, 4)  # 72 rows
-    batch = 12
-    parts = [of_rank(order, rank, ranks) for rank in range(ranks)]
-    for start in range(0, 72, batch):
-        size = batch // ranks
-        united = torch.cat([part[start // ranks : start // ranks + size] for part in parts])
-        assert united.sort().values.tolist() == order[start : start + batch].sort().values.tolist()
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 7, 16, 17])
-@pytest.mark.parametrize("ranks", [1, 2, 3, 5, 8])
-def test_all_ranks_take_as_many_steps_and_nothing_is_left_out(n, ranks) -> None:
-    order = torch.randperm(n, generator=seeded(n)) + 10
-    parts = [of_rank(order, rank, ranks) for rank in range(ranks)]
-    assert {len(part) for part in parts} == {-(-n // ranks)}
-    assert set(torch.cat(parts).tolist()) == set(order.tolist())
-    times = torch.bincount(torch.cat(parts))[10:]
-    assert int(times.max() - times.min()) <= 1, "none comes twice more than another"
-
-
-@pytest.mark.parametrize(("rank", "ranks"), [(2, 2), (-1, 2), (5, 2), (0, 0), (0, -1)])
-def test_a_rank_that_there_is_not_is_refused(rank, ranks) -> None:
-    with refused("rank", rank):
-        of_rank(torch.arange(4), rank, ranks)
 
 
 # In training.

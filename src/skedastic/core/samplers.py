@@ -3,8 +3,8 @@
 Every pass is as long as the data set, whatever the sampler, so that a comparison compares equal numbers of steps. A
 sampler that favours some classes says how large a share p_c of the pass each gets. The rows of a class are dealt in
 turns, so that none comes again before all of them have (as Kang et al.'s `ClassAwareSampler` does), and the shares are
-exact but for rounding, which is drawn. Order and shares are the same on every machine and every rank: `of_rank` cuts
-the one order.
+exact but for rounding, which is drawn. Order and shares are the same on every machine and in every process; of several,
+each takes its part of every batch (`core.spread`).
 
 p_c ∝ n_c^q: 1 is `Shuffle`, 0 `ClassBalanced`, 1/2 `SquareRoot`, from 1 to 0 `ProgressivelyBalanced` (Kang et al.,
 "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020, section 3, equations 1 and 2); −1
@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 
 from skedastic.configurable import Configurable
-from skedastic.errors import UserError
 
 
 class RowLabels(NamedTuple):
@@ -158,34 +157,6 @@ SAMPLERS: Mapping[str, type[Sampler]] = {
     "reversed": Reversed,
     "group-balanced": GroupBalanced,
 }
-
-
-def of_rank(order: Tensor, rank: int, ranks: int) -> Tensor:
-    """Return the part of one global order that a rank takes, [⌈m/ranks⌉].
-
-    Rank r takes every ranks-th position from r on, so that the ranks' batches of B/ranks are together the global batch
-    of B. Where m is no multiple of `ranks`, the last ones are filled from the beginning, so that all ranks take as many
-    steps.
-
-    Parameters
-    ----------
-    order : Tensor
-        The positions of the rows, [m].
-    rank : int
-        In 0..ranks-1.
-    ranks : int
-        At least 1.
-
-    Raises
-    ------
-    UserError
-        The rank is not among the ranks.
-    """
-    if not 0 <= rank < ranks:
-        given = f"of_rank(rank={rank}, ranks={ranks})"
-        raise UserError(f"rank must be in 0..{ranks - 1}", setting="rank", value=rank, given=given)
-    steps = -(-len(order) // ranks)
-    return order[torch.arange(rank, steps * ranks, ranks) % max(len(order), 1)]
 
 
 def seeded(*key: int) -> torch.Generator:

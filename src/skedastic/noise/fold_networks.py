@@ -105,12 +105,15 @@ class FoldNetworks:
         for reason, diverged in filter(None, reasons):
             raise (Diverged if diverged else UserError)(reason)
         told = told_by_all({k: [found.seconds, found.notes] for k, found in own.items()})
+        for k in folds if self.progress is not None else ():
+            if k not in own:
+                self.progress(_name(k, len(folds)), self.training.epochs, self.training.epochs)
         sources = [k % spread.ranks for k in folds]
         return [self._shared(k, held_out, own.get(k), told[source][str(k)], source) for k, source in enumerate(sources)]
 
     def _of(self, k: int, held_out: Tensor) -> OfFold:
         """Train the network of a fold."""
-        name, (others, rows) = f"estimate {k + 1}/{int(self.fold.max()) + 1}", parted(self.fold, k)
+        name, (others, rows) = _name(k, int(self.fold.max()) + 1), parted(self.fold, k)
         rest = self.dataset.subset(others)
         report = None if self.progress is None else _named(self.progress, name)
         kept = None if self.checkpoints is None else self.checkpoints.of(f"estimate-{k + 1}")
@@ -146,6 +149,10 @@ class FoldNetworks:
 def parted(fold: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the examples outside a fold, and those in it."""
     return (fold != k).nonzero().flatten(), (fold == k).nonzero().flatten()
+
+
+def _name(k: int, models: int) -> str:
+    return f"estimate {k + 1}/{models}"
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import torch
 
+from skedastic.runtime.launch import count
 from skedastic.version import __version__
 
 LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "safetensors")  # beside torch
@@ -31,6 +32,7 @@ def environment(threads: int | None) -> dict[str, str]:
         "device": "cpu" if device is None else f"{device.type} ({torch.get_device_module(device).get_device_name()})",
         "cores": str(os.cpu_count()),
         "threads": str(threads or torch.get_num_threads()),
+        **({"processes": str(count())} if count() > 1 else {}),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         **{name: version(name) for name in LIBRARIES},
     }
