@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import skedastic as sk
-from skedastic.core.samplers import SAMPLERS, GroupBalanced, RowLabels, Shuffle, seeded
+from skedastic.core.samplers import SAMPLERS, GroupBalanced, RowLabels, Shuffle
 from skedastic.methods.erm import ERM
 from skedastic.pipeline.dry_run import dry_run
 from skedastic.settings.methods import make_method, method_table

@@ -105,8 +105,8 @@ class FoldNetworks:
         for reason, diverged in filter(None, reasons):
             raise (Diverged if diverged else UserError)(reason)
         told = told_by_all({k: [found.seconds, found.notes] for k, found in own.items()})
-        for k in folds if self.progress is not None else ():
-            if k not in own:
+        if self.progress is not None:
+            for k in set(folds) - own.keys():
                 self.progress(_name(k, len(folds)), self.training.epochs, self.training.epochs)
         sources = [k % spread.ranks for k in folds]
         return [self._shared(k, held_out, own.get(k), told[source][str(k)], source) for k, source in enumerate(sources)]
