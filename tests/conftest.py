@@ -73,5 +73,5 @@ def no_training(monkeypatch: pytest.MonkeyPatch):
         raise AssertionError("this must be refused before anything is trained")
 
     monkeypatch.setattr("skedastic.pipeline.steps.train", trained)
-    monkeypatch.setattr("skedastic.noise.estimate.train", trained)
+    monkeypatch.setattr("skedastic.noise.fold_networks.train", trained)
     monkeypatch.setattr("skedastic.runs.seeds.mapped", trained)

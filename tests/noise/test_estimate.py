@@ -50,7 +50,7 @@ def watched(monkeypatch):
         trained_on.append((rest.index, arguments[1].epochs, options["seed"]))
         return train(method, rest, *arguments, **options)
 
-    monkeypatch.setattr("skedastic.noise.estimate.train", watching)
+    monkeypatch.setattr("skedastic.noise.fold_networks.train", watching)
     return trained_on
 
 

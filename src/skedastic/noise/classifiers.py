@@ -23,9 +23,8 @@ from skedastic.data import Dataset, Features
 from skedastic.errors import UserError
 from skedastic.methods.linear import logistic, word_scale
 from skedastic.methods.trees import are_quick, places_read
-from skedastic.runtime.launch import is_first
 from skedastic.settings.config import Estimation
-from skedastic.training.ranks import agreed_tensor, joined
+from skedastic.training.ranks import agreed_tensor, is_leading
 
 MOST_BINS = 255  # of a number, and categories of a column, that trees tell apart
 L2 = 3.0  # of trees, which may diverge without it where classes are rare
@@ -84,7 +83,7 @@ def class_probabilities(how: Estimation, rest: Dataset, x: Features, seed: int) 
     seed : int
         Of the classifier.
     """
-    if joined() is None or is_first():  # else the processes of a machine would be in each other's way
+    if is_leading():  # else the processes of a machine would be in each other's way
         return agreed_tensor(_probabilities(how, rest, x, seed))
     return agreed_tensor(torch.zeros(len(x), len(rest.classes)))
 

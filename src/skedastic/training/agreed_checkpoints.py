@@ -13,7 +13,7 @@ import torch
 
 from skedastic.runtime.launch import is_first
 from skedastic.training.checkpoints import Checkpoints, Snapshot
-from skedastic.training.ranks import agreed, agreed_tensor, joined
+from skedastic.training.ranks import agreed, agreed_tensor, is_leading, joined
 
 
 def checkpoints_in(folder: str | Path, every: float = 60.0, settings: str = "", *, name: str = "") -> Checkpoints:
@@ -38,21 +38,21 @@ class AgreedCheckpoints(Checkpoints):
     @property
     def due(self) -> bool:
         """Whether it is time for another, at the end of an epoch; the first process's clock counts."""
-        return self._has_disk and super().due
+        return is_leading() and super().due
 
     @property
     def due_within_epoch(self) -> bool:
         """Whether it is time for another after a step."""
-        return self._has_disk and super().due_within_epoch
+        return is_leading() and super().due_within_epoch
 
     def write(self, stage: str, snapshot: Snapshot) -> None:
         """Write the state of a stage, where this is the first process."""
-        if self._has_disk:
+        if is_leading():
             super().write(stage, snapshot)
 
     def keep_settings(self) -> None:
         """Write what a resume needs, where this is the first process."""
-        if self._has_disk:
+        if is_leading():
             super().keep_settings()
 
     def failure(self, stage: str) -> str:
@@ -78,9 +78,5 @@ class AgreedCheckpoints(Checkpoints):
             tensors[name] = agreed_tensor(like if own is None else own.tensors[name])
         return Snapshot(tensors, told[1])
 
-    @property
-    def _has_disk(self) -> bool:
-        return joined() is None or is_first()
-
     def _agreed(self, ask: Any, *given: Any) -> Any:
-        return agreed(ask(*given) if self._has_disk else None)
+        return agreed(ask(*given) if is_leading() else None)

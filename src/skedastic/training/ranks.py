@@ -36,6 +36,11 @@ def joined() -> Spread | None:
     return _JOINED[-1] if _JOINED else None
 
 
+def is_leading() -> bool:
+    """Return whether this process does what one is enough for: it is alone, or the first of several."""
+    return joined() is None or is_first()
+
+
 @contextmanager
 def together() -> Iterator[Spread | None]:
     """Within this context, this process trains together with the others that torchrun started; alone where none are.
