@@ -24,7 +24,7 @@ LAYERS = {  # the packages that each may import, besides itself
     "training": {"core", "data", "losses", "methods", "models", "runtime"},
     "settings": {"core", "data", "losses", "methods", "models", "runtime", "training"},
     "evaluation": {"data"},
-    "noise": {"core", "data", "evaluation", "methods", "models", "settings", "training"},
+    "noise": {"core", "data", "evaluation", "methods", "models", "runtime", "settings", "training"},
     "report": {"evaluation", "runtime"},  # its plain values: intervals, metrics
     "runs": {"core", "data", "evaluation", "methods", "models", "noise", "report", "runtime", "settings", "training"},
     "pipeline": {"core", "data", "evaluation", "losses", "methods", "models", "noise", "report", "runs", "runtime"}

@@ -83,14 +83,14 @@ def of_pillow(
 
     found = survey(len(images), lend, training)
     width, height = found.sizes[0]
-    pixels = np.empty((len(images), height, width, found.decoding.channels), dtype=np.uint8)
+    pixels = np.empty((len(images), found.decoding.channels, height, width), dtype=np.uint8)
     for row, image in enumerate(images):
         seen = found.decoding.pixels(image, partial(_entry, place, row))
         if seen.size != (width, height):
             shape, rule = list(seen.size[::-1]), f"the first has shape {[height, width]}; give all the same"
             raise wrong_shape(_entry(place, row), shape, rule)
-        pixels[row] = np.asarray(seen).reshape(height, width, -1)
-    values, decoding = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), found.decoding
+        pixels[row] = np.asarray(seen).reshape(height, width, -1).transpose(2, 0, 1)
+    values, decoding = torch.from_numpy(pixels), found.decoding
     return DecodedImages(values, decoding) if decoding.level or decoding.alpha else values, found.notes
 
 

@@ -193,12 +193,12 @@ class EncodedImages:
         """
         channels, height, width = self.size
         numbers = self.rows[rows].tolist()
-        pixels = np.empty((len(numbers), height, width, channels), dtype=np.uint8)
+        pixels = np.empty((len(numbers), channels, height, width), dtype=np.uint8)
 
         def fill(start: int) -> None:
             chunk = numbers[start : start + CHUNK]
             for place, (row, encoded) in enumerate(zip(chunk, self.encoded.read(chunk), strict=True), start):
-                pixels[place] = self._decode(row, encoded)
+                pixels[place] = self._decode(row, encoded).transpose(2, 0, 1)
 
         starts = range(0, len(numbers), CHUNK)
         if (height * width >= THREADS_FROM or self.resized) and len(starts) > 1:
@@ -207,7 +207,7 @@ class EncodedImages:
         else:
             for start in starts:
                 fill(start)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+        return torch.from_numpy(pixels)
 
     def _decode(self, row: int, encoded: bytes | None) -> NDArray[np.uint8]:
         channels, height, width = self.size

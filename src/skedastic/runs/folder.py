@@ -18,9 +18,10 @@ from skedastic.runtime.durable import PART, is_part, make_folder, sync_folder, s
 from skedastic.runtime.locks import LOCK, Taken, locked
 from skedastic.runtime.plain_files import check_regular
 
-FORMAT = 5  # of a run folder
+FORMAT, WITH_COLUMNS = 5, 6  # of a run folder; of one with columns of groups beside its files of JSON
 STATE, MODEL = "state.json", "model.safetensors"
 GROUPS = "groups.parquet"  # all groups, of a run that has more than its report lists
+GROUP_COLUMNS = "group_columns.parquet"  # of such a run: what its files of JSON hold of each group
 RUN_FILES = (
     "config.toml",
     MODEL,
@@ -38,6 +39,7 @@ EXPORTED = {"onnx": "model.onnx", "torch-export": "model.pt2", "safetensors": "e
 BESIDE = ".json"  # after the name of an exported file, of its description
 ENCODER = "encoder.safetensors"  # the arrays of the encoder, where it has some
 CLUSTERS = "clusters.safetensors"  # of a run whose groups are clusters
+SOMETIMES = (ENCODER, CLUSTERS, GROUPS, GROUP_COLUMNS)  # files that some runs have
 UNFINISHED = ".unfinished"  # after the name of a run, of the folder that it is in until it is whole
 CHECKPOINTS = "checkpoints"  # folder of a run, whole or not
 SEEDS, ABOUT = "seeds", "about"  # folder of a comparison that is not whole; the name of the file that tells its data
@@ -57,7 +59,7 @@ def is_ours(folder: Path) -> bool:
         names.remove(CHECKPOINTS)
     if seeds.is_dir() and all(_is_of_a_seed(path) for path in seeds.iterdir()):
         names.remove(SEEDS)
-    names -= {ENCODER, CLUSTERS, GROUPS, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
+    names -= {*SOMETIMES, *EXPORTED.values(), *(f"{name}{BESIDE}" for name in EXPORTED.values())}
     begun = names - OF_BEGUN
     is_run = begun == {"config.toml"} or (not begun and LOCK in names and folder.name.endswith(UNFINISHED))
     is_run = is_run or {"config.toml", "state.json"} <= names <= set(RUN_FILES)
@@ -204,7 +206,7 @@ def check_run(folder: str | Path, *needed: str) -> None:
         if (Path(folder) / "compare.json").is_file():
             rule = "a comparison, and not a run; its figures are in compare.json, and its page is report.html"
         raise UserError(rule, setting=str(folder))
-    for name in (*RUN_FILES, ENCODER, CLUSTERS):
+    for name in (*RUN_FILES, *SOMETIMES):
         check_regular(Path(folder) / name)
 
 

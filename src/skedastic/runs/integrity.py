@@ -24,12 +24,11 @@ from skedastic.runs.folder import (
     ABOUT,
     BESIDE,
     CHECKPOINTS,
-    CLUSTERS,
     COMPARISON_FILES,
-    ENCODER,
     EXPORTED,
     RUN_FILES,
     SEEDS,
+    SOMETIMES,
     UNFINISHED,
     unfinished,
 )
@@ -143,7 +142,7 @@ def examined(folder: Path) -> list[Examined]:
 def _run(folder: Path) -> Examined:
     """Return what is known of a whole run."""
     run = Examined(folder, "a run")
-    _check_files(run, folder, RUN_FILES, (ENCODER, CLUSTERS, *EXPORTS))
+    _check_files(run, folder, RUN_FILES, (*SOMETIMES, *EXPORTS))
     _check_checkpoints(run, folder, "")
     if run.is_sound:
         _check_whole(run, folder)

@@ -11,7 +11,8 @@ from torch import nn
 
 from skedastic.errors import UserError
 from skedastic.runs.damaged import UNREADABLE, reading
-from skedastic.runs.folder import CHECKPOINTS, FORMAT, MODEL, STATE, check_run
+from skedastic.runs.folder import CHECKPOINTS, FORMAT, MODEL, STATE, WITH_COLUMNS, check_run
+from skedastic.runs.group_columns import with_columns
 from skedastic.runs.result import Result
 from skedastic.runs.saved_network import read_network
 from skedastic.runs.saved_summary import read_summary
@@ -82,11 +83,12 @@ def _state(path: Path) -> dict[str, Any]:
     """Return the values of `state.json`: what `write_summary` and `write_network` returned is there."""
     with reading(STATE):
         state: dict[str, Any] = json_value((path / STATE).read_text("utf-8"), STATE)
-        if state.get("format") != FORMAT:
+        if state.get("format") not in (FORMAT, WITH_COLUMNS):
             written = state.get("format")
             rule = f"another version wrote it (format {written}, and here {FORMAT}); fit again"
             raise UserError(rule, setting=STATE, value=written, given=STATE)
-        return {**state, **{part: dict(state[part]) for part in ("summary", "network")}}
+        summary = dict(with_columns(state["summary"], path))
+        return {**state, "summary": summary, "network": dict(state["network"])}
 
 
 @contextmanager

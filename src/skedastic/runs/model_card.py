@@ -14,6 +14,8 @@ from skedastic.evaluation.intervals import LEAST_ROWS, Interval
 from skedastic.evaluation.metric import ABSENT
 from skedastic.evaluation.metrics import ASKED
 from skedastic.report.content import GroupRow, MethodRow, Report
+from skedastic.report.listed import MOST_LISTED
+from skedastic.runs.folder import GROUPS
 from skedastic.runs.reports import OWN_TEST_ROWS, fit_report
 from skedastic.runs.summary import RunSummary
 from skedastic.runtime.escaping import code, markdown, visible
@@ -111,7 +113,8 @@ def _figures(report: Report) -> str:
     head = f"| {' | '.join(names)} |\n" + "| --- " * len(names) + "|"
     rows = [_row(group, name, report) for group in report.groups[:MOST_GROUPS]]
     left = len(report.groups) - MOST_GROUPS
-    more = f"\n\n… and {left} more groups, in metrics.json." if left > 0 else ""
+    rest = "metrics.json" if len(report.groups) <= MOST_LISTED else GROUPS
+    more = f"\n\n… and {left:,} more groups, in {rest}." if left > 0 else ""
     overall = ""
     if report.methods:
         overall = f"\n\nOver all test rows: {_written(report.methods[0].overall, report)}."

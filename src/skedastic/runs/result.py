@@ -20,7 +20,7 @@ from skedastic.noise.clusters import Clusters
 from skedastic.report.html import render
 from skedastic.report.listed import MOST_LISTED
 from skedastic.runs.calibration import Calibrate, calibration
-from skedastic.runs.folder import CHECKPOINTS, FORMAT, GROUPS, written
+from skedastic.runs.folder import CHECKPOINTS, FORMAT, GROUP_COLUMNS, GROUPS, WITH_COLUMNS, written
 from skedastic.runs.groups_table import groups_table
 from skedastic.runs.model_card import model_card
 from skedastic.runs.own_index import like_input
@@ -184,7 +184,8 @@ class Result(RunSummary):
         with written(folder, force) as new:
             summary = write_summary(self, new)
             network = write_network(self.trained, self.encoder, self.clusters, new)
-            state = {"format": FORMAT, **facts(self), "summary": summary, "network": network}
+            form = WITH_COLUMNS if (new / GROUP_COLUMNS).exists() else FORMAT
+            state = {"format": form, **facts(self), "summary": summary, "network": network}
             write_json(new / "state.json", state)
             report = fit_report(self, Path(folder))
             (new / "report.html").write_text(render(report), "utf-8")

@@ -27,6 +27,7 @@ from skedastic.noise.findings import Findings
 from skedastic.report.content import LabelIssue
 from skedastic.runs.damaged import reading
 from skedastic.runs.folder import STATE
+from skedastic.runs.group_columns import GroupColumns, with_columns
 from skedastic.runs.own_index import own_index, storable
 from skedastic.runs.summary import TEST, RunSummary
 from skedastic.runtime.plain_files import json_value
@@ -53,14 +54,16 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
     """
     (folder / "config.toml").write_text(to_toml(summary.config), "utf-8")
     stats, findings, issues = summary.group_stats, summary.findings, summary.label_issues
-    write_json(folder / "group_stats.json", None if findings is None else findings.to_dict())
+    columns = GroupColumns(len(summary.groups))
+    found = None if findings is None else findings.to_dict()
+    write_json(folder / "group_stats.json", columns.without(found, "group_stats"))
     metrics = None if summary.metrics is None else summary.metrics.to_dict() | _skipped(summary)
-    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "metrics.json", columns.without(metrics, "metrics"))
     write_lines(folder / "history.jsonl", summary.history)
     _write_frame(folder / "predictions.parquet", summary.predictions)
     _write_frame(folder / "suspects.parquet", pd.DataFrame() if issues is None else issues)
     write_lines(folder / "suspects_shown.jsonl", [asdict(issue) for issue in summary.shown_issues])
-    return {
+    state = {
         "kind": summary.kind,
         "schema": summary.schema.to_json(),
         "source_summary": summary.source_summary,
@@ -82,6 +85,9 @@ def write_summary(summary: RunSummary, folder: Path) -> dict[str, Any]:
         "environment": dict(summary.environment),
         "own_test_rows": summary.own_test_rows,
     }
+    apart: dict[str, Any] = columns.without(state, "state")
+    columns.write(folder)
+    return apart
 
 
 def _skipped(summary: RunSummary) -> dict[str, int]:
@@ -124,12 +130,12 @@ def read_summary(folder: Path, state: dict[str, Any]) -> RunSummary:
         transitions = state.get("transitions")  # older runs have none
         stats = None if own is None else GroupStats.from_dict(own)
     with reading("group_stats.json"):
-        found = _read_json(folder / "group_stats.json")
+        found = with_columns(_read_json(folder / "group_stats.json"), folder)
         if found is not None and stats is None:  # older runs have one file of both
             stats = GroupStats.from_dict(found)
         findings = None if found is None else Findings.from_dict(found, found if own is None else own)
     with reading("metrics.json"):
-        figures = _read_json(folder / "metrics.json")
+        figures = with_columns(_read_json(folder / "metrics.json"), folder)
         metrics = None if figures is None else metrics_from_dict(figures)
     with reading("suspects_shown.jsonl"):
         shown = tuple(LabelIssue(**issue) for issue in _read_lines(folder / "suspects_shown.jsonl"))

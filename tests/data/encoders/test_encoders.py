@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from skedastic.data import Encoder, ImageEncoder, RowEncoder, from_arrays, open_source
 from skedastic.data.encoders.saved import restored
@@ -205,3 +207,23 @@ def test_images_of_another_shape_or_scale_are_refused() -> None:
         encoder.for_prediction(as_they_come.float())
     with refused("X[1, 0, 0, 0]", rule="impute or remove"):
         encoder.for_prediction(torch.tensor([0.0, torch.nan]).view(2, 1, 1, 1).expand(2, 3, 6, 5))
+
+
+class Largest(TorchDispatchMode):
+    """The largest number of bytes that a result of torch had within this context."""
+
+    most = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.most = max(self.most, result.nbytes)
+        return result
+
+
+def test_statistics_of_images_take_less_memory_than_the_images() -> None:
+    """They took eight times as much, as float64."""
+    pixels = torch.randint(0, 256, (4000, 1, 8, 8), dtype=torch.uint8)
+    with Largest() as largest:
+        ImageEncoder.fit(pixels)
+    assert 0 < largest.most < pixels.nbytes / 2

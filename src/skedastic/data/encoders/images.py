@@ -16,6 +16,7 @@ from skedastic.data.sources.arrays import as_tensor
 from skedastic.errors import UserError
 from skedastic.models.inputs import Inputs
 
+LEVELS, AT_A_TIME = 256, 500  # values of a pixel; images that are counted at a time
 PIXEL_SAMPLE = 5000  # images of a stream that its mean and deviation are taken from, evenly spaced
 
 
@@ -57,16 +58,13 @@ class ImageEncoder(Encoder):
         rows = torch.arange(len(images)) if rows is None else rows
         if not isinstance(images, Tensor):
             rows = rows[:: max(1, -(-len(rows) // PIXEL_SAMPLE))]
-        pixels = images[rows]
-        integers = not pixels.is_floating_point()
-        values = pixels.transpose(0, 1).flatten(1)
-        channels = [v.double() / 255 if integers else v.double() for v in values]
-        std = [float(c.std(correction=0)) for c in channels]
-        mean = [float(c.mean()) for c in channels]
+        integers = not images.dtype.is_floating_point
+        of_channels = _of_integers(images, rows) if integers else _of_reals(images[rows])
+        mean, std = zip(*of_channels, strict=True)
         count, height, width = images.shape[1:]
         decoding = getattr(images, "decoding", PLAIN)
         deviation = tuple(s if s > 1e-6 else 1.0 for s in std)
-        return cls((count, height, width), tuple(mean), deviation, integers, decoding.level, decoding.alpha)
+        return cls((count, height, width), mean, deviation, integers, decoding.level, decoding.alpha)
 
     @classmethod
     def restore(cls, **fitted: Any) -> ImageEncoder:
@@ -109,3 +107,25 @@ class ImageEncoder(Encoder):
             wrong = low if low < 0 else high
             raise UserError(rule, setting="X", value=wrong, given=f"X holds real pixels from {low:g} to {high:g}")
         return images
+
+
+def _of_reals(pixels: Tensor) -> list[tuple[float, float]]:
+    """Return the mean and the deviation of each channel of real images [m, C, H, W]."""
+    channels = (pixels[:, channel].double() for channel in range(pixels.shape[1]))
+    return [(float(values.mean()), float(values.std(correction=0))) for values in channels]
+
+
+def _of_integers(images: Features, rows: Tensor) -> list[tuple[float, float]]:
+    """Return the mean and the deviation of each channel, over 255, of images of integers in 0..255.
+
+    How often each integer occurs is counted, some images at a time: pixels as float64 take eight times as much memory.
+    """
+    counts = torch.zeros(images.shape[1], LEVELS, dtype=torch.int64)
+    for part in torch.split(rows, AT_A_TIME):
+        pixels = images[part]
+        for channel, count in enumerate(counts):
+            count += torch.bincount(pixels[:, channel].flatten(), minlength=LEVELS)
+    levels, count = torch.arange(LEVELS, dtype=torch.float64) / 255, counts[0].sum()
+    mean = counts.double() @ levels / count
+    variance = (counts * (levels - mean[:, None]).square()).sum(1) / count
+    return list(zip(mean.tolist(), variance.sqrt().tolist(), strict=True))

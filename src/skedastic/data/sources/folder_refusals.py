@@ -15,16 +15,16 @@ SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")  # in a folder 
 
 def no_examples(tree: Tree, endings: str) -> UserError:
     """Return the error for a folder without images and texts, with the files in it that can be read otherwise."""
-    root = shown_path(tree.root)
-    if any((tree.root / name).is_file() for name in SAVED) and any(f.suffix == ".arrow" for f in tree.files):
+    root, files = shown_path(tree.root), [Path(file) for file in tree.files]
+    if any((tree.root / name).is_file() for name in SAVED) and any(f.suffix == ".arrow" for f in files):
         return UserError(f"it is a saved data set; name it hf:{root}", setting=root)
-    tables = [f for f in tree.files if f.suffix.lower() in ENDINGS or is_idx(f)]
+    tables = [f for f in files if f.suffix.lower() in ENDINGS or is_idx(f)]
     if tables:
         rule = (
             f"it is a directory without images or texts by class; name the {_kind(tables[0])} in it: {_named(tables)}"
         )
         return UserError(rule, setting=root)
-    unread = Counter(f.suffix.lower() for f in tree.files if f.suffix.lower() in UNREAD)
+    unread = Counter(f.suffix.lower() for f in files if f.suffix.lower() in UNREAD)
     if unread:
         ending, n = unread.most_common(1)[0]
         rule = f"it holds {n:,} of {ending}, images which can't be read here; save them as .jpg or .png"
@@ -38,7 +38,7 @@ def no_examples(tree: Tree, endings: str) -> UserError:
 def one_class(tree: Tree, folder: Path, noun: str) -> UserError:
     """Return the error for a folder with one class only, with the folder or the table that may be meant."""
     rule = f"all of its {noun} are in {shown_path(folder.name)!r}, and a classifier needs at least two classes"
-    tables = [f for f in tree.files if f.suffix.lower() in TABLES]
+    tables = [f for f in tree.files if f.lower().endswith(TABLES)]
     if any(f.parent == folder for f in tree.folders):
         rule += f"; name {shown_path(folder)} where its sub-folders are the classes"
     elif tables and noun == "images":

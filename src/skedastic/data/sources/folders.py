@@ -5,12 +5,14 @@ The package datasets reads folders of images too, but keeps a table of them in a
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -52,14 +54,22 @@ IMAGE, TEXT = Kind("image", "images", IMAGES), Kind("text", "texts", TEXTS)
 KINDS = {ending: kind for kind in (IMAGE, TEXT) for ending in kind.endings}
 
 
-@dataclass(frozen=True)
-class File:
-    """A file, the names below the folder that was named, its ending, and its kind where it has one."""
+class File(NamedTuple):
+    """A file: its path, of which so many characters lead to the folder that was named, and its kind if it has one."""
 
-    path: Path
-    below: Below
-    ending: str
+    path: str
+    start: int
     kind: Kind | None
+
+    @property
+    def below(self) -> Below:
+        """The names below the folder that was named."""
+        return tuple(self.path[self.start :].split(os.sep))
+
+    @property
+    def ending(self) -> str:
+        """Its ending, in small letters."""
+        return _ending(self.path)
 
 
 def read_folder(folder: Path, use: Use = "train") -> Table:
@@ -80,8 +90,9 @@ def read_folder(folder: Path, use: Use = "train") -> Table:
         There are no classes, images and texts at once, or a file can't be read, or leads out of the folder.
     """
     tree = walk(folder)
-    found = [_file(path, len(folder.parts)) for path in tree.files]
-    kind = _kind(tree, [file for file in found if len(file.below) > 1] or found)
+    start = tree.start
+    found = [File(path, start, KINDS.get(_ending(path))) for path in tree.files]
+    kind = _kind(tree, [file for file in found if os.sep in file.path[file.start :]] or found)
     files = [file for file in found if file.kind is kind]
     for file in files:
         if file.path in tree.leading:
@@ -101,28 +112,27 @@ def read_folder(folder: Path, use: Use = "train") -> Table:
     return _table(tree, kind, layout, files, (*layout.note([file.below for file in files], kind.many), *notes))
 
 
-def _file(path: Path, depth: int) -> File:
-    ending = path.suffix.lower()
-    return File(path, path.parts[depth:], ending, KINDS.get(ending))
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower().rstrip(".")
 
 
 def _table(tree: Tree, kind: Kind, layout: Layout, files: Sequence[File], notes: tuple[str, ...]) -> Table:
     cells = {
-        LABEL: [layout.label(file.below) for file in files],
+        LABEL: [sys.intern(layout.label(file.below)) for file in files],
         PATH: [encodable("/".join(file.below)) for file in files],
     }
     if layout.several:
         cells[SPLIT] = [layout.parts.get(file.below[0], "") for file in files]
     declared: dict[str, ColumnKind] = {}
     if kind is TEXT:
-        read = [read_text(file.path) for file in files]
+        read = [read_text(Path(file.path)) for file in files]
         cells = {"text": [text for text, _ in read]} | cells
         declared = {"text": "text"}
-        guessed = [file.path for file, (_, is_guess) in zip(files, read, strict=True) if is_guess]
+        guessed = [Path(file.path) for file, (_, is_guess) in zip(files, read, strict=True) if is_guess]
         if guessed:
             said = f"{len(guessed):,} of {kind.count(len(files))} are not in UTF-8: read as Windows-1252"
             notes = (*notes, f"{said} ({tree.named(guessed)})")
-    paths = tuple(str(file.path) for file in files)
+    paths = tuple(file.path for file in files)
     return Table(
         tree.root.name or tree.root.resolve().name,
         FrameReader(pd.DataFrame(cells, dtype=object)),
@@ -149,7 +159,7 @@ def _kind(tree: Tree, files: Sequence[File]) -> Kind:
 def _others(tree: Tree, kind: Kind, files: Sequence[File]) -> list[str]:
     """Say which files are not of the kind that is read."""
     other = TEXT if kind is IMAGE else IMAGE
-    few = [file.path for file in files if file.kind is other]
+    few = [Path(file.path) for file in files if file.kind is other]
     endings = Counter(file.ending for file in files if file.kind is None)
     notes = [f"left out: {other.count(len(few))} ({tree.named(few)})"] if few else []
     if endings:
@@ -163,7 +173,7 @@ def _others(tree: Tree, kind: Kind, files: Sequence[File]) -> list[str]:
 def _loose(tree: Tree, kind: Kind, layout: Layout, count: int, loose: Sequence[File]) -> list[str]:
     """Say which files of the kind have no class, beside `count` that have. Raises UserError where they are not few."""
     unlabelled = Counter(file.below[0] for file in loose if file.below[0] in layout.unlabelled)
-    stray = [file.path for file in loose if file.below[0] not in layout.unlabelled]
+    stray = [Path(file.path) for file in loose if file.below[0] not in layout.unlabelled]
     if len(stray) * FEW > count:
         rule = "it is in no sub-folder; put each file into a folder named as its class"
         raise UserError(rule, setting=shown_path(stray[0]))

@@ -130,7 +130,7 @@ def check_file(path: Path) -> None:
         raise UserError("it is empty", setting=str(path))
 
 
-def check_utf8(path: Path, setting: str = "") -> None:
+def check_utf8(path: str | Path, setting: str = "") -> None:
     """Raise UserError where a path has bytes that are no UTF-8, which neither Parquet nor TOML can hold."""
     try:
         str(path).encode()

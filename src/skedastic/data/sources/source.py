@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from skedastic.data.image_arrays import picture
 from skedastic.data.pixels import PLAIN
 from skedastic.data.schema import Schema
 from skedastic.data.settings import TextSettings
+from skedastic.data.tables.readers import FrameReader
 from skedastic.data.tables.reading import copied
 from skedastic.data.tables.roles import check_columns, described
 from skedastic.data.tables.table import Columns, Table
@@ -269,8 +270,11 @@ class Source:
         described: list[dict[str, str]] = [{} for _ in rows]
         if not isinstance(self.features, Columns):
             return described
-        for name in [name for name, kind in self.features.kinds.items() if kind != "vector"][:MOST_SHOWN]:
-            parsed, written = (column.take(rows) for column in (self.features[name], self.features.table.read(name)))
+        columns, table = self.features, self.features.table
+        for name in [name for name, kind in columns.kinds.items() if kind != "vector"][:MOST_SHOWN]:
+            written = table.read(name).take(rows).reset_index(drop=True)
+            alone = replace(table, reader=FrameReader(written.to_frame(name)))
+            parsed = Columns(alone, columns.kinds, copied(columns.reading))[name]
             for row, value, cell in zip(described, parsed, written, strict=True):
                 row[name] = _shown_number(value, cell) if isinstance(value, float) else _shown(value)
         return described

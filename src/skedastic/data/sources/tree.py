@@ -23,15 +23,15 @@ class Tree:
     ----------
     root : Path
         The folder.
-    files : list of Path
-        Its files, also those in sub-folders, in the order of their paths.
+    files : list of str
+        Its files, also those in sub-folders, in the order of their paths: text, since there may be millions.
     folders : list of Path
         Its sub-folders.
     hidden : list of Path
         Files and folders that are the system's, or begin with a point; what is in them is not listed.
     linked : list of Path
         Links to folders elsewhere, whose files are among `files` where paths are trusted.
-    leading : dict of Path to Place
+    leading : dict of str to Place
         Where those of `files` lead that are no files in the folder: links out of it, pipes, devices.
     repeated : list of Path
         Links to folders that are read already, or that hold this one.
@@ -40,13 +40,18 @@ class Tree:
     """
 
     root: Path
-    files: list[Path] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     hidden: list[Path] = field(default_factory=list)
     linked: list[Path] = field(default_factory=list)
-    leading: dict[Path, Place] = field(default_factory=dict)
+    leading: dict[str, Place] = field(default_factory=dict)
     repeated: list[Path] = field(default_factory=list)
     broken: list[Path] = field(default_factory=list)
+
+    @property
+    def start(self) -> int:
+        """The characters of each of `files` before the path as it is seen from the folder."""
+        return len(os.path.join(_text(self.root), ""))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -81,7 +86,7 @@ def walk(root: Path) -> Tree:
     tree, home, inside = Tree(root), Path(os.path.realpath(root)), Folders([root])
     seen: set[Path] = set()
     links: list[Path] = []
-    doubtful: list[Path] = []
+    doubtful: list[str] = []
     _enter(root, tree, seen, links, doubtful)
     for link in links:  # it grows while links are followed
         target = Path(os.path.realpath(link))
@@ -93,14 +98,14 @@ def walk(root: Path) -> Tree:
             tree.linked.append(link)
             tree.folders.append(link)
             _enter(link, tree, seen, links, doubtful)
-    tree.files.sort()
-    tree.leading = {path: place for path in doubtful if (place := inside.place(str(path))) is not Place.INSIDE}
+    tree.files.sort(key=lambda path: path.replace(os.sep, "\0"))  # by folder, as paths are
+    tree.leading = {path: place for path in doubtful if (place := inside.place(path)) is not Place.INSIDE}
     for path in tree.files:
         check_utf8(path)
     return tree
 
 
-def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path], doubtful: list[Path]) -> None:
+def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path], doubtful: list[str]) -> None:
     """Add what is in a folder and its sub-folders to a tree.
 
     Links to folders go to `links`; other links, and what is no file, go to `doubtful` too.
@@ -113,12 +118,14 @@ def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path], doubtful
             tree.repeated.append(folder)
             continue
         seen.add(real)
+        text = _text(folder)
         for entry in _entries(folder):
+            if entry.is_file(follow_symlinks=False) and not _is_hidden(entry.name):
+                tree.files.append(os.path.join(text, entry.name))
+                continue
             path = folder / entry.name
-            if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
+            if _is_hidden(entry.name):
                 tree.hidden.append(path)
-            elif entry.is_file(follow_symlinks=False):
-                tree.files.append(path)
             elif entry.is_dir(follow_symlinks=False):
                 tree.folders.append(path)
                 waiting.append(path)
@@ -127,8 +134,17 @@ def _enter(start: Path, tree: Tree, seen: set[Path], links: list[Path], doubtful
             elif entry.is_symlink() and not path.exists():
                 tree.broken.append(path)
             else:
-                tree.files.append(path)
-                doubtful.append(path)
+                tree.files.append(str(path))
+                doubtful.append(str(path))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
+def _text(folder: Path) -> str:
+    """Return a folder as it stands before a name: "" for this one."""
+    return "" if folder == Path() else str(folder)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -225,7 +225,11 @@ def _distinct(column: pd.Series) -> tuple[NDArray[np.int64], pd.Series]:
 def _written(values: pd.Series) -> NDArray[Any]:
     """Return distinct cells as stripped text, "" where missing."""
     values = values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
-    cells = values.to_numpy() if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f" else values
+    cells: Iterable[Any] = values
+    if isinstance(values.dtype, pd.StringDtype):
+        cells = values.to_numpy(dtype=object)  # in a tenth of the time that its iterator takes
+    elif isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
+        cells = values.to_numpy()
     texts = np.array([*map(_of_cell, cells), None], dtype=object)[:-1]
     texts[values.isna().to_numpy()] = ""
     return texts
