@@ -17,7 +17,7 @@ from skedastic.cli import console
 from skedastic.errors import Diverged, Interrupted, UserError, shortened, unknown
 from skedastic.runtime.allocator import keep_freed_memory
 from skedastic.runtime.escaping import visible
-from skedastic.runtime.launch import is_first, is_launched
+from skedastic.runtime.launch import end_with_parent, is_first, is_launched
 from skedastic.runtime.printing import forgiving
 from skedastic.runtime.signals import taken_as_interrupts
 from skedastic.version import __version__
@@ -119,6 +119,7 @@ def _check_launched(arguments: list[str]) -> None:
     if arguments[:1] != ["fit"]:
         rule = "only fit trains in several processes; run this in one"
         raise UserError(rule, setting="verb", value=" ".join(arguments[:1]), given=" ".join(arguments[:1]))
+    end_with_parent()
     if not is_first():
         warnings.showwarning = lambda *_, **__: None
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
@@ -131,4 +132,8 @@ def _noted(message: Warning | str, *_: object, **__: object) -> None:
 
 def _stop(message: str, status: int) -> None:
     click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
+    if is_launched():  # else torch's threads might wait for the other processes
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
     sys.exit(status)

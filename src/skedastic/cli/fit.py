@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +79,7 @@ CHANGEABLE = ("lr", "on_nan")  # settings of training that may be others where a
 @click.option(
     "--devices",
     metavar="N",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 256),
     help="Train on so many devices of this machine together, a process each; torchrun does the same on several "
     "machines.",
 )
@@ -128,7 +127,12 @@ def fit(
     early.check_method(settings)
     if devices is not None and devices > 1 and not is_launched():
         early.check_data(settings)
-        raise SystemExit(launched(click.get_current_context().find_object(list) or [], devices))
+        try:
+            raise SystemExit(launched(click.get_current_context().find_object(list) or [], devices))
+        except UserError as error:
+            begun = out is not None and unfinished(out).is_dir()
+            on = f"; go on with: {way_on('fit', Path(out or ''), '')} --devices {devices}" * begun
+            raise error.adding(on) from None
     with early.settings_first(settings), folder_for("fit", settings["source"], out, force) as folder:
         console.reading(settings["source"], early.check_data(settings))
         from skedastic import pipeline
@@ -142,7 +146,7 @@ def fit(
             if resume is not None:
                 config = _changed(config, kept)
             with together(), console.progress() as progress:
-                agreed(to_toml(config))
+                agreed([to_toml(config), str(kept.absolute())])
                 result = pipeline.fit_config(config, progress, kept, progress.begin, began, found, finish)
             result.save(folder, force=force, checkpoints=kept)
     show_fit(result, folder, time.monotonic() - began)
@@ -155,8 +159,8 @@ def _follow(finish: bool) -> None:
     from skedastic.training.ranks import agreed, together
 
     with together():
-        config = read_text(agreed(None))
-        pipeline.fit_config(config, checkpoints=os.devnull, finish=finish)
+        config, kept = agreed(None)
+        pipeline.fit_config(read_text(config), checkpoints=kept, finish=finish)
 
 
 def _changed(config: Config, kept: Path) -> Config:

@@ -194,7 +194,7 @@ class Spread:
             stack.enter_context(self.alone())
             if net.training:
                 stack.enter_context(self._drawing_apart(net))
-            if normalizes_by_batch(net):
+            if net.training or normalizes_by_batch(net):  # be it a module or not
                 stack.enter_context(_SummedBatchNorm(self))
             yield
 
@@ -339,7 +339,7 @@ class Spread:
             self._leaving.close()
             self._inside -= 1
             if sizes is not None and output is not None:
-                return pytree.tree_map_only(Tensor, lambda t: self.gather(t, sum(sizes)), output)
+                return pytree.tree_map_only(Tensor, lambda t: self.gather(t, sum(sizes)) if t.dim() else t, output)
             return None
         self._inside -= 1
         return None

@@ -91,7 +91,7 @@ class FoldNetworks:
             Whether every process needs every network: then all train each together.
         """
         spread, folds = joined(), range(int(self.fold.max()) + 1)
-        if spread is None or whole:
+        if spread is None or whole or spread.ranks > len(folds):  # else some would wait
             return [self._of(k, held_out) for k in folds]
         own, failed = dict[int, OfFold](), list[Any]()
         with apart():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+import queue
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from skedastic.version import __version__
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
 Outcome = TypeVar("Outcome")
-NAME = re.compile(r"dask:((?:tcp|tls)://\S+:[0-9]+)")  # with the address of a scheduler
+NAME = re.compile(r"dask:((?:tcp|tls)://(?:[\w.-]+|\[[0-9a-fA-F:.%]+\]):[0-9]{1,5})")  # with the address of a scheduler
 FORM = "name the scheduler of a Dask cluster, dask:tcp://HOST:PORT or dask:tls://HOST:PORT"
 NEEDS_EXTRA = "this needs the package distributed; pip install 'skedastic[cluster]'"
 UNALIKE, LOST = "deserialization of the task graph", "scheduler-connection-lost"  # in errors of Dask's
@@ -120,6 +122,7 @@ class Cluster:
         futures = []
         try:
             with self._in_one_line():
+                self._client.wait_for_workers(1)
                 there = self._client.scatter(shared, broadcast=self.workers > 0, hash=False)
                 futures = [self._client.submit(task, item, there, pure=False) for item in items]
             done = as_completed(futures, loop=self._client.loop, raise_errors=False)
@@ -175,14 +178,34 @@ def connected(name: str) -> Iterator[Cluster]:
         raise _refused(name, "Dask has no certificates here; name them in its configuration, distributed.comm.tls")
     with _quiet():
         try:
-            client = Client(address, timeout=WAIT, set_as_default=False)
-        except OSError as error:
+            client = _within(2 * WAIT, lambda: Client(address, timeout=WAIT, set_as_default=False))
+        except (OSError, ValueError, MemoryError, RuntimeError) as error:
             rule = f"no scheduler answers there within {WAIT} seconds ({first_line(error)}); start one: dask scheduler"
             raise _refused(name, rule) from None
         try:
             yield Cluster(name, client)
         finally:
             client.close()
+
+
+def _within(seconds: float, make: Callable[[], Any]) -> Any:
+    """Return what a function makes. Raises TimeoutError where that takes longer: what answers there may be anything."""
+    made: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
+
+    def run() -> None:
+        try:
+            made.put((make(), None))
+        except BaseException as error:
+            made.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = made.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("what answers there is no scheduler") from None
+    if error is not None:
+        raise error
+    return value
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def differences(written: Mapping[str, str], here: Mapping[str, str]) -> list[tup
     written, here : mapping of str to str
         As of `environment`; what only one of them has is left out.
     """
+    written, here = ({"processes": "1", **each} for each in (written, here))
     names = [name for name in written if name in here and name != "cores"]
     return [(name, written[name], here[name]) for name in names if written[name] != here[name]]
 

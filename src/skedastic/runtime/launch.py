@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 from skedastic.errors import UserError
 from skedastic.runtime.signals import ENDING
@@ -22,6 +23,8 @@ NOTICE = 2.0  # seconds that the others have to notice that one has failed, and 
 GRACE = 10.0  # seconds that the others have to save what there is, and to end, once one has failed
 SHOWN = 2000  # characters of what a process said that failed
 RANK, WORLD_SIZE, RESTARTS = "RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT"  # as torchrun names them
+INTERRUPTED = [128 + number for number in ENDING]  # exit statuses
+PARENT = "SKEDASTIC_LAUNCHED_BY"  # the process that started this one
 
 
 def is_launched() -> bool:
@@ -31,17 +34,42 @@ def is_launched() -> bool:
 
 def is_first() -> bool:
     """Return whether this process is the one that speaks and writes."""
-    return int(os.environ.get(RANK, "0")) == 0
+    return count() == 1 or _number(RANK, "0") == 0
 
 
 def count() -> int:
     """Return how many processes train together, as torchrun or `launched` tells."""
-    return int(os.environ.get(WORLD_SIZE, "1"))
+    return _number(WORLD_SIZE, "1")
 
 
 def is_restarted() -> bool:
     """Return whether torchrun has started the processes again after one had failed."""
-    return int(os.environ.get(RESTARTS, "0")) > 0
+    return _number(RESTARTS, "0") > 0
+
+
+def _number(variable: str, usual: str) -> int:
+    """Return the number that an environment variable has. Raises UserError where it is none."""
+    text = os.environ.get(variable, usual)
+    try:
+        return int(text)
+    except ValueError:
+        rule = "must be a whole number, as torchrun sets it; unset it to train in one process"
+        raise UserError(rule, setting=variable, value=text) from None
+
+
+def end_with_parent() -> None:
+    """Where `launched` started this process, tell it to end once that one was killed."""
+    parent = os.environ.get(PARENT)
+    if parent is not None and is_launched():
+        threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(10 * LOOKS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 def launched(arguments: Sequence[str], processes: int) -> int:
@@ -62,7 +90,8 @@ def launched(arguments: Sequence[str], processes: int) -> int:
         A process other than the first failed by itself.
     """
     common = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("TORCHELASTIC")},
+        PARENT: str(os.getpid()),
         WORLD_SIZE: str(processes),
         "LOCAL_WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
@@ -74,38 +103,43 @@ def launched(arguments: Sequence[str], processes: int) -> int:
         running = list[subprocess.Popen[bytes]]()
         stack.callback(_end, running)
         came = stack.enter_context(_handed_on(running))
+        command = [sys.executable, "-m", "skedastic", *arguments]
         for rank in range(processes):
             own = {**common, RANK: str(rank), "LOCAL_RANK": str(rank)}
-            where: dict[str, int | IO[bytes]] = {}
-            if rank:
-                where = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": said[rank - 1]}
-            running.append(subprocess.Popen([sys.executable, "-m", "skedastic", *arguments], env=own, **where))  # type: ignore[call-overload]
-        failed = _first_to_fail(running)
-        if failed is not None:
-            running[0].wait()
-        status, first = (running[i].returncode for i in (failed or 0, 0))
-        if came or failed is None or (first == status and status > 0):  # the first has said why
-            return _status(first)
+            silent: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+            where = {**silent, "stderr": said[rank - 1]} if rank else {}
+            running.append(subprocess.Popen(command, env=own, process_group=0, **where))
+        failed = _first_to_fail(running, came)
+        if failed is None:
+            return 0
+        status, first = (_status(running[i].returncode) for i in (failed, 0))
+        if came or status in INTERRUPTED or (first == status and running[0].returncode > 0):  # the first has said why
+            return first if came else status
         words = _last_words(said[failed - 1]) if failed else "the first, which speaks for all"
-    rule = f"process {failed + 1} of {processes} ended with status {_status(status)} ({words}), and the others with it"
-    way = "go on with --resume, where checkpoints are kept"
-    raise UserError(f"{rule}; {way}", setting="devices", value=processes, given=f"--devices {processes}")
+    rule = f"process {failed + 1} of {processes} ended with status {status} ({words}), and the others with it"
+    raise UserError(rule, setting="devices", value=processes, given=f"--devices {processes}")
 
 
-def _first_to_fail(running: Sequence[subprocess.Popen[bytes]]) -> int | None:
+def _first_to_fail(running: Sequence[subprocess.Popen[bytes]], came: Sequence[int]) -> int | None:
     """Wait until all have ended, or one failed and the others had time to end; return which failed first."""
     failed, told, until = None, False, 0.0
     while any(process.poll() is None for process in running):
         if failed is None:
-            failed = next((i for i, process in enumerate(running) if process.poll() not in (None, 0)), None)
-            until = time.monotonic() + NOTICE
+            failed = _failed(running)
+            until = time.monotonic() + (NOTICE if failed != 0 else 0.0)  # the first has spoken for all
+            if came or failed == 0:  # those who were told to end already are not told twice
+                told, until = True, until + (GRACE if came else 0.0)
         elif not told and time.monotonic() > until:
             _tell_to_end(running)
             told, until = True, time.monotonic() + GRACE
         elif time.monotonic() > until:
             _end(running)
         time.sleep(LOOKS)
-    return failed
+    return _failed(running) if failed is None else failed
+
+
+def _failed(running: Sequence[subprocess.Popen[bytes]]) -> int | None:
+    return next((i for i, process in enumerate(running) if process.poll() not in (None, 0)), None)
 
 
 def _tell_to_end(running: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -125,16 +159,17 @@ def _end(running: Sequence[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def _handed_on(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """Hand on signals that tell this process to end, but Ctrl-C, which reaches all by itself; lend those that came."""
+    """Hand on signals that tell this process to end, and lend those that came. They are in a group of their own."""
     came = list[int]()
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         came.append(number)
         for process in running:
-            if process.poll() is None and number != signal.SIGINT:
+            if process.poll() is None:
                 process.send_signal(number)
 
-    before = {number: signal.signal(number, hand_on) for number in ENDING}
+    told = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, hand_on) for number in told}
     try:
         yield came
     finally:

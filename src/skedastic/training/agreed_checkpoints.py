@@ -46,8 +46,8 @@ class AgreedCheckpoints(Checkpoints):
         return is_leading() and super().due_within_epoch
 
     def write(self, stage: str, snapshot: Snapshot) -> None:
-        """Write the state of a stage, where this is the first process."""
-        if is_leading():
+        """Write the state of a stage, where this is the first process, or what it trains is its own."""
+        if self._may_write:
             super().write(stage, snapshot)
 
     def keep_settings(self) -> None:
@@ -77,6 +77,10 @@ class AgreedCheckpoints(Checkpoints):
             like = torch.empty(shape, dtype=getattr(torch, dtype.removeprefix("torch.")))
             tensors[name] = agreed_tensor(like if own is None else own.tensors[name])
         return Snapshot(tensors, told[1])
+
+    @property
+    def _may_write(self) -> bool:
+        return is_first() or (joined() is None and self.folder.is_dir())  # else another machine's disk
 
     def _agreed(self, ask: Any, *given: Any) -> Any:
         return agreed(ask(*given) if is_leading() else None)

@@ -11,6 +11,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from skedastic.core.batch_statistics import normalizes_by_batch
 from skedastic.core.choice import Best, Trial
 from skedastic.core.heads import run_with_features
 from skedastic.core.learning_curve import Rise
@@ -31,8 +32,8 @@ from skedastic.training.config import Training, TrainingConfig
 from skedastic.training.divergence import left_out
 from skedastic.training.engine import find_device, threads
 from skedastic.training.failures import StageFailed, telling
-from skedastic.training.fingerprint import digest_of_labels
-from skedastic.training.ranks import Signs, agreed_tensor, joined, same_in_all, spread_over
+from skedastic.training.fingerprint import alike, digest_of_labels, fingerprint
+from skedastic.training.ranks import Signs, agreed_tensor, check_alike, joined, same_in_all, spread_over, told_by_all
 from skedastic.training.resuming import restore, snapshot_of
 from skedastic.training.stage import StageRun, Values
 
@@ -109,8 +110,10 @@ class Trained:
 
     def _in_batches(self, run: Callable[[Tensor], Tensor], x: Features, batch_size: int) -> Tensor:
         device, spread = next(chain(self.state.parameters(), self.state.buffers())).device, joined()
-        own = torch.arange(len(x))[slice(None) if spread is None else spread.rows(len(x))]
         self.state.eval()
+        if any(map(normalizes_by_batch, self.state.of_examples())):
+            spread = None
+        own = torch.arange(len(x))[slice(None) if spread is None else spread.rows(len(x))]
         with torch.inference_mode(), eagerly():
             size = batch_size if not self.tokens else max(1, batch_size // 8)  # a row of a text is long
             batches = (x[rows] for rows in torch.split(own, size))
@@ -321,8 +324,10 @@ class Course:
         if self.training.compile:
             rule = "a compiled network can't be spread over processes; leave it out"
             raise UserError(rule, setting="train.compile", value=True)
-        parts = (digest_of_labels([self.dataset]), repr(self.method), repr(self.training), self.seed)
-        if not same_in_all([*map(str, parts)]):
+        given = [self.dataset, *([] if self.reference is None else [self.reference])]
+        parts = (digest_of_labels(given), repr(self.method), repr(self.training), self.seed)
+        features = told_by_all([fingerprint(each.x) for each in given])
+        if not same_in_all([*map(str, parts)]) or not all(alike(features[0], other) for other in features):
             rule = "the processes have other data or other settings; give all of them the same"
             raise UserError(rule, setting="devices", value=count())
 
@@ -365,15 +370,25 @@ class Course:
         if not failure:
             if self.finish and is_last:
                 return self._run(stage, key, epochs)
-            try:
-                return self._run(stage, key, epochs, partial(telling, at_once=stage.passes is not None))
-            except StageFailed as failed:
-                failure = failed.reason
-                if self.checkpoints is not None and failed.lasting:
-                    self.checkpoints.write(key, Snapshot({}, {FAILED: failure}))
+            failure = self._failure(stage, key, epochs)
+            if not failure:
+                return None
         self.state = None
         self.task = replace(self.task, failed={**self.task.failed, stage.name: failure})
         self._notes += (f"{self.method.card.name} left out {stage.spared}: {failure}",)
+
+    def _failure(self, stage: Stage, key: str, epochs: int) -> str:
+        """Train a stage; return why it failed, in whichever process that was, and nothing where it did not."""
+        failure, lasting = "", True
+        try:
+            self._run(stage, key, epochs, partial(telling, at_once=stage.passes is not None))
+        except StageFailed as failed:
+            if joined() is not None and stage.passes is None and not failed.lasting:
+                raise  # the others are amid a step, and can't know
+            failure, lasting = failed.reason, failed.lasting
+        if failure and self.checkpoints is not None and lasting:
+            self.checkpoints.write(key, Snapshot({}, {FAILED: failure}))
+        return failure
 
     def _run(
         self, stage: Stage, key: str, epochs: int, computing: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -554,11 +569,30 @@ def _finish(
                 keep(within.due_within_epoch)
 
         while not run.done:
-            with computing():
-                run.run_epoch(between_steps)
+            if run.stage.passes is None:
+                with computing():
+                    run.run_epoch(between_steps)
+            else:
+                _fit_at_once(run, computing)
+            check_alike(run.state)
             keep(run.done or (checkpoints is not None and checkpoints.due), ended=True)
             if progress is not None:
                 progress(run.stage.name, run.epoch, run.epochs)
+
+
+def _fit_at_once(run: StageRun, computing: Callable[[], AbstractContextManager[None]]) -> None:
+    """Take a pass of a model that is fitted at once; where that fails in one process, it fails in all."""
+    failed: StageFailed | None = None
+    try:
+        with computing():
+            run.run_epoch()
+    except StageFailed as error:
+        failed = error
+    told = told_by_all(None if failed is None else [failed.reason, failed.lasting])
+    if failed is not None:
+        raise failed
+    for reason, lasting in filter(None, told):
+        raise StageFailed(reason, lasting=lasting)
 
 
 def _restore(run: StageRun, key: str, checkpoints: Checkpoints) -> None:

@@ -57,5 +57,6 @@ def _own_address(host: str, port: int) -> str:
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(address)  # nothing is sent
-            return str(probe.getsockname()[0])
+            own = str(probe.getsockname()[0])
+            return host if own.startswith("127.") else own  # the other machine is this one, which all know as host
     return host

@@ -26,7 +26,7 @@ from skedastic.methods.bases.step import State
 from skedastic.runtime.launch import count, is_first
 from skedastic.training.meeting import met
 
-PATIENCE = timedelta(minutes=30)  # to wait for another process, such as one that writes a file or fits trees
+PATIENCE = timedelta(days=7)  # to wait for another process, such as one that trains a fold; one that ends is noticed
 LOST = re.compile("gloo|NCCL|ncclSystemError|Connection (closed|reset)|TCPStore")  # what torch says of a lost process
 _JOINED: list[Spread] = []
 
@@ -76,10 +76,11 @@ def together() -> Iterator[Spread | None]:
             raise
         rule = "one of the processes that train together has ended, and this one can't go on without it"
         raise UserError(rule, setting="devices", value=count(), given=f"{count()} processes") from None
+    else:
+        if begun:
+            dist.destroy_process_group()  # which waits for the others, and so not after an error
     finally:
         _JOINED.pop()
-        if begun:
-            dist.destroy_process_group()
 
 
 @contextmanager
@@ -156,6 +157,26 @@ def same_in_all(value: Any) -> bool:
     return int(largest.sum()) == 0
 
 
+def check_alike(state: State) -> None:
+    """Raise UserError where the networks of a state are no longer the same in all processes, to the bit.
+
+    Parameters
+    ----------
+    state : State
+        The state that is trained, between two steps.
+    """
+    if joined() is None:
+        return
+    tensors = [t for net in state.of_examples() for t in net.state_dict().values() if t.is_floating_point()]
+    sums = [t.detach().double().sum() for t in tensors] or [torch.zeros(())]
+    if not same_in_all(torch.stack([s.cpu() for s in sums]).nan_to_num().tolist()):
+        rule = (
+            "the processes no longer have the same network: it takes a path at random, or changes buffers by its own "
+            "rows; train it on one device"
+        )
+        raise UserError(rule, setting="devices", value=count())
+
+
 def agreed_tensor(tensor: Tensor, source: int = 0) -> Tensor:
     """Return the first process's tensor, in all of them; as it is where one trains alone.
 
@@ -169,7 +190,7 @@ def agreed_tensor(tensor: Tensor, source: int = 0) -> Tensor:
     if joined() is None:
         return tensor
     told = tensor.contiguous().clone()
-    dist.broadcast(told, source)
+    dist.broadcast(told.reshape(-1).view(torch.uint8), source)  # bytes: gloo does not know every type
     return told
 
 

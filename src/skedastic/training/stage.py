@@ -260,8 +260,6 @@ class StageRun:
             logs = self.stage.method.step(self.state, to_batch(batch, self.loader), self._clock, self.engine)
         self.engine.end_batch(last=last)
         self.step += 1
-        if self.averaged is not None and self.engine.is_between_steps:
-            self.averaged.update(self.step)
         return logs
 
     def _step_if_finite(self, batch: RawBatch, *, last: bool = False) -> None:
@@ -283,6 +281,8 @@ class StageRun:
             raise exceeded(self.place, finite)
         if flag is not None:
             put_back(kept, flag)
+        if self.averaged is not None and self.engine.is_between_steps:
+            self.averaged.update(self.step)
         self.logged.add(logs, flag)
 
     def _left_out(self, places: list[int], examples: int) -> Logs:
