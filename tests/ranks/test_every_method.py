@@ -35,6 +35,12 @@ def files(folder, ranks: int) -> list[dict[str, Tensor]]:
     return [load_file(folder / f"{ranks}-{rank}.safetensors") for rank in range(ranks)]
 
 
+def difference(one: Tensor, other: Tensor) -> float:
+    """The largest difference, relative where numbers are large: predictions are in the target's units."""
+    away = (one.double() - other).abs() / one.double().abs().clamp_min(1.0)
+    return float(away.nan_to_num(0.0).max())
+
+
 def differences(names, rows: int, found: dict[str, Tensor]) -> dict[str, float]:
     """The largest difference of each name's result from what one process ends with, where it is above MOST."""
     largest = {}
@@ -42,11 +48,7 @@ def differences(names, rows: int, found: dict[str, Tensor]) -> dict[str, float]:
         one = trained(name, rows)
         other = {key.removeprefix(f"{name}|"): value for key, value in found.items() if key.startswith(f"{name}|")}
         assert one.keys() == other.keys(), name
-        largest[name] = max(
-            float((one[key].double() - other[key]).abs().nan_to_num(0.0).max())
-            for key in one
-            if len(one[key].flatten())
-        )
+        largest[name] = max(difference(one[key], other[key]) for key in one if one[key].numel())
         assert all(torch.equal(one[key].isnan(), other[key].isnan()) for key in one), name
     return {name: value for name, value in largest.items() if value > MOST}
 
@@ -88,7 +90,8 @@ def test_of_a_stream_each_process_reads_its_own_rows(tmp_path) -> None:
         key = f"{name}|rows_read"
         read = [float(found.pop(key)) for found in of_two]
         assert read[0] == pytest.approx(read[1], rel=0.1)
-        assert sum(read) <= 1.1 * float(trained(name, ROWS)["rows_read"])
+        # some are read by both, to compare their data
+        assert sum(read) <= 1.25 * float(trained(name, ROWS)["rows_read"])
         for found in of_two:
             found[key] = trained(name, ROWS)["rows_read"]
     assert differences(STREAMED, ROWS, of_two[0]) == {}

@@ -86,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
             _stop(f"what is printed can't be written ({reason}); what was asked for is done", UNPRINTED)
     if printed.reader_is_gone:
         sys.exit(READER_GONE)
+    _leave(0)
 
 
 def _run(arguments: list[str]) -> None:
@@ -132,8 +133,13 @@ def _noted(message: Warning | str, *_: object, **__: object) -> None:
 
 def _stop(message: str, status: int) -> None:
     click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
-    if is_launched():  # else torch's threads might wait for the other processes
+    _leave(status)
+    sys.exit(status)
+
+
+def _leave(status: int) -> None:
+    """End one of several processes at once: torch's threads might wait for the others, or end it by an abort."""
+    if is_launched():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    sys.exit(status)
