@@ -223,3 +223,55 @@ def test_other_verbs_are_refused_in_several_processes(folder) -> None:
     text = process.communicate(timeout=60)[0]
     assert process.returncode == 2
     assert "only fit trains in several processes" in text
+
+
+def is_running(number: int) -> bool:
+    """Whether a process lives; one that nobody has waited for does not."""
+    try:
+        return " Z " not in Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_ctrl_c_of_the_first_process_alone_reaches_all(folder) -> None:
+    """As `timeout -s INT` sends it: no terminal tells the others."""
+    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", *TWO])
+    wait_for_checkpoint(folder, "parts", process)
+    process.send_signal(signal.SIGINT)
+    text = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert text.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume parts --devices 2"
+
+
+def test_a_closed_terminal_is_ignored_under_nohup(folder) -> None:
+    command = ["nohup", *SKEDASTIC, *FIT, *MANY, "--out", "parts", *TWO]
+    process = begun(folder, command)
+    wait_for_checkpoint(folder, "parts", process)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
+def test_all_end_where_the_process_that_started_them_is_killed(folder) -> None:
+    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--epochs", "5000", "--out", "parts", *TWO])
+    wait_for_checkpoint(folder, "parts", process)
+    ranks = [process_of(rank, "parts") for rank in (0, 1)]
+    process.kill()
+    process.wait()
+    for _ in range(600):
+        if not any(map(is_running, ranks)):
+            return
+        time.sleep(0.05)
+    for rank in ranks:
+        os.kill(rank, signal.SIGKILL)
+    raise AssertionError("they train on")
+
+
+def test_of_the_estimate_each_process_keeps_its_own_networks(folder) -> None:
+    """A run that was interrupted later does not train them again."""
+    process = begun(folder, [*SKEDASTIC, *FIT, "--epochs", "60", "--out", "parts", *TWO])
+    wait_for_checkpoint(folder, "parts", process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    kept = {path.name.split(".")[0] for path in (folder / "parts.unfinished" / "checkpoints").iterdir()}
+    assert {"estimate-1-1-train", "estimate-2-1-train"} <= kept

@@ -243,3 +243,20 @@ def test_on_a_gpu_too(optimizer, precision, before) -> None:
     assert all(value.isfinite().all() for value in now.values())
     trained = train(ERM(), spoiled(), layered, replace(training, on_nan="skip:4"))
     assert [row["skipped"] for row in trained.history] == [1, 1, 1, 1]
+
+
+def test_a_parameter_may_have_its_first_gradient_in_a_later_step() -> None:
+    """As of a layer that a step leaves out at random."""
+
+    class Either(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.steps = nn.Linear(6, 3), nn.Linear(6, 3), 0
+
+        def forward(self, x):
+            self.steps += self.training
+            return self.second(x) if self.steps > 2 else self.first(x)
+
+    data = dataset(48)
+    trained = train(ERM(), data, Either, TrainingConfig(epochs=2, batch_size=12, optimizer="sgd", device="cpu"))
+    assert all(p.isfinite().all() for p in trained.state.parameters())

@@ -126,3 +126,17 @@ def test_values_out_of_range_are_refused(setting, value) -> None:
 def test_leaving_steps_out_and_accumulating_do_not_go_together() -> None:
     with refused(setting="train.on_nan", value="skip:3", rule="accumulate=1"):
         TrainingConfig(on_nan="skip:3", accumulate=2)
+
+
+def test_a_step_that_is_left_out_is_not_averaged() -> None:
+    """Its BatchNorm has statistics that are not finite until they are put back."""
+    data = dataset(48)
+    x = data.x.clone()
+    x[5] = float("nan")
+    training = replace(PLAIN, ema=0.9, on_nan="skip:20")
+
+    def fresh() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+    trained = train(ERM(), replace(data, x=x), fresh, training, task=task(data))
+    assert all(value.isfinite().all() for value in trained.state.state_dict().values())

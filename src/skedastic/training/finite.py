@@ -67,7 +67,7 @@ class FiniteSteps:
         self._read = self._flag.numpy() if self._on_cpu else None
         self._losses, self._waiting = list[Tensor](), deque[_Waiting]()
         for optimizer in optimizers.values():
-            if allowed:
+            if allowed or _is_fused(optimizer):
                 _with_momentum(optimizer)
             if not self._on_cpu and _is_fused(optimizer):
                 optimizer.found_inf = self._flag  # type: ignore[attr-defined]  # as torch's loss scaler does
@@ -188,7 +188,10 @@ def _is_fused(optimizer: Optimizer) -> bool:
 
 
 def _with_momentum(optimizer: Optimizer) -> None:
-    """Give SGD its momentum, of zeros: torch's fused one has garbage for it where its first step is left out."""
+    """Give SGD its momentum, of zeros: torch's fused one has garbage for it where its first step is left out.
+
+    Where a parameter has its first gradient in a later step than others, it has none, and fails.
+    """
     if isinstance(optimizer, SGD) and optimizer.defaults["momentum"]:
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
