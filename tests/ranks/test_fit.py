@@ -257,14 +257,15 @@ def test_all_end_where_the_process_that_started_them_is_killed(folder) -> None:
     wait_for_checkpoint(folder, "parts", process)
     ranks = [process_of(rank, "parts") for rank in (0, 1)]
     process.kill()
-    process.wait()
     for _ in range(600):
         if not any(map(is_running, ranks)):
-            return
+            break
         time.sleep(0.05)
-    for rank in ranks:
-        os.kill(rank, signal.SIGKILL)
-    raise AssertionError("they train on")
+    else:
+        for rank in ranks:
+            os.kill(rank, signal.SIGKILL)
+        raise AssertionError("they train on")
+    process.communicate()
 
 
 def test_of_the_estimate_each_process_keeps_its_own_networks(folder) -> None:

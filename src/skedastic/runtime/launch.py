@@ -139,7 +139,9 @@ def _first_to_fail(running: Sequence[subprocess.Popen[bytes]], came: Sequence[in
 
 
 def _failed(running: Sequence[subprocess.Popen[bytes]]) -> int | None:
-    return next((i for i, process in enumerate(running) if process.poll() not in (None, 0)), None)
+    """Return which process failed; of several one that was killed, since the others end for want of it."""
+    failed = [i for i, process in enumerate(running) if process.poll() not in (None, 0)]
+    return min(failed, key=lambda i: running[i].returncode > 0, default=None)
 
 
 def _tell_to_end(running: Sequence[subprocess.Popen[bytes]]) -> None:
