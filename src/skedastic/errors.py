@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Number
@@ -56,7 +55,10 @@ class UserError(ValueError):
         return self._with(f"{self.rule}{way}", self.setting, self.given)
 
     def _with(self, rule: str, setting: str, given: str | None) -> Self:
-        error = copy.copy(self)
+        error = type(self).__new__(
+            type(self)
+        )  # not copy.copy: tblib, which distributed brings, makes it share its fields
+        error.__dict__.update(self.__dict__)
         UserError.__init__(error, rule, setting=setting, value=self.value, given=given)
         return error
 

@@ -62,4 +62,4 @@ def test_predicting_takes_no_more_memory_for_more_rows() -> None:
     """It was 60 bytes a row of Parquet, and 350 of CSV: as much as the file."""
     found = printed("-c", PREDICTED)
     assert found["parquet"] < 30
-    assert found["csv"] < 150
+    assert found["csv"] < 250  # 8 to 31 on a quiet machine
