@@ -98,10 +98,11 @@ def process_of(rank: int, run: str) -> int:
     raise AssertionError(f"no process of rank {rank}")
 
 
-def test_two_devices_train_what_one_does(folder) -> None:
+@pytest.mark.parametrize("method", ["har", "absgd", "auto"])
+def test_two_devices_train_what_one_does(method, folder) -> None:
     """The estimate is the same: each fold is trained by one process. The model differs by rounding alone."""
     for run, more in (("one", ()), ("two", TWO)):
-        status, text = said(folder, *FIT, *EPOCHS, "--out", run, *more)
+        status, text = said(folder, *FIT, *EPOCHS, "--method", method, "--out", run, *more)
         assert status == 0, text
     check_alike(folder / "one", folder / "two", ROUNDING)
     one, two = (pd.read_parquet(folder / run / "suspects.parquet") for run in ("one", "two"))
@@ -133,12 +134,14 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(killed, folder) -> None:
     check_alike(folder / "whole", folder / "parts")
 
 
-def test_a_signal_saves_and_says_how_to_go_on(folder) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_how_to_go_on(number, folder) -> None:
+    """It comes to the process that was started alone, as a scheduler sends it: no terminal tells the others."""
     process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", *TWO])
     wait_for_checkpoint(folder, "parts", process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     text = process.communicate(timeout=120)[0]
-    assert process.returncode == 143
+    assert process.returncode == 128 + number
     assert text.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume parts --devices 2"
     said(folder, *FIT, *MANY, "--out", "whole", *TWO)
     status, text = said(folder, "fit", "--resume", "parts", *TWO)
@@ -231,16 +234,6 @@ def is_running(number: int) -> bool:
         return " Z " not in Path(f"/proc/{number}/stat").read_text()
     except OSError:
         return False
-
-
-def test_ctrl_c_of_the_first_process_alone_reaches_all(folder) -> None:
-    """As `timeout -s INT` sends it: no terminal tells the others."""
-    process = begun(folder, [*SKEDASTIC, *FIT, *MANY, "--out", "parts", *TWO])
-    wait_for_checkpoint(folder, "parts", process)
-    process.send_signal(signal.SIGINT)
-    text = process.communicate(timeout=60)[0]
-    assert process.returncode == 130
-    assert text.splitlines()[-1] == "error: interrupted; go on with: skedastic fit --resume parts --devices 2"
 
 
 def test_a_closed_terminal_is_ignored_under_nohup(folder) -> None:

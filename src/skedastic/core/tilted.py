@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from skedastic.core.spread import current
+from skedastic.core.spread import is_managed
 from skedastic.errors import UserError
 
 UNSET = float("-inf")  # log s before the first batch
@@ -69,7 +69,7 @@ def log_mean_exp(x: Tensor) -> Tensor:
     top = torch.where(top.isfinite(), top, 0.0)  # else all −inf, or one inf, gives NaN
     value: Tensor = (x - top).exp().mean().log() + top
     alone = not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
-    if alone or current() is not None:  # then x is of the whole batch already
+    if alone or is_managed():  # then x is of the whole batch already
         return value
     own = torch.stack([value + log(len(x)), value.new_tensor(log(len(x)))])
     gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]

@@ -191,6 +191,7 @@ def _last_words(file: IO[bytes]) -> str:
 
 
 def free_port() -> int:
+    """Return a port of this machine that no process listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

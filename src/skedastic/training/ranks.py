@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from skedastic.core.spread import Spread
+from skedastic.core.spread import Spread, managed
 from skedastic.errors import UserError, first_line
 from skedastic.methods.bases.step import State
 from skedastic.runtime.launch import count, is_first
@@ -69,7 +68,8 @@ def together() -> Iterator[Spread | None]:
             raise UserError(rule, setting="devices", value=count()) from None
     _JOINED.append(Spread())
     try:
-        yield _JOINED[-1]
+        with managed():
+            yield _JOINED[-1]
         dist.barrier()  # else the first to end would take the others' connections with it
     except RuntimeError as error:
         if not LOST.search(str(error)):
@@ -118,9 +118,7 @@ def agreed(value: Any) -> Any:
     value : Any
         In JSON's types.
     """
-    if joined() is None:
-        return value
-    return json.loads(_broadcast(json.dumps(value).encode()))
+    return told_by_all(value)[0]
 
 
 @contextmanager
@@ -148,13 +146,8 @@ def same_in_all(value: Any) -> bool:
     value : Any
         In JSON's types.
     """
-    spread = joined()
-    if spread is None:
-        return True
-    digest = zlib.crc32(json.dumps(value).encode())
-    largest = torch.tensor([digest, -digest])
-    dist.all_reduce(largest, dist.ReduceOp.MAX, spread.group)
-    return int(largest.sum()) == 0
+    first, *others = told_by_all(value)
+    return all(other == first for other in others)
 
 
 def check_alike(state: State) -> None:
@@ -192,15 +185,6 @@ def agreed_tensor(tensor: Tensor, source: int = 0) -> Tensor:
     told = tensor.contiguous().clone()
     dist.broadcast(told.reshape(-1).view(torch.uint8), source)  # bytes: gloo does not know every type
     return told
-
-
-def _broadcast(text: bytes) -> bytes:
-    """Return the first process's bytes, in all of them."""
-    length = torch.tensor([len(text)])
-    dist.broadcast(length, 0)
-    told = torch.frombuffer(bytearray(text), dtype=torch.uint8) if is_first() else torch.empty(int(length)).byte()
-    dist.broadcast(told, 0)
-    return told.numpy().tobytes()
 
 
 class Signs:
