@@ -135,13 +135,10 @@ class Loader:
         placed, crops = order.to(self.device), list[Sequence[Tensor]]()
         if self.augment != "none" and augmented:
             crops = [parts[start:] for parts in self._crops(epoch, all_sizes)]
-        features = self._changed(order, placed, sizes, crops)
-        if self._spread is not None:
-            cut = [self._spread.rows(size) for size in sizes]
-            own = [rows[part] for rows, part in zip(torch.split(order, sizes), cut, strict=True)]
-            crops = [[of[part] for of, part in zip(parts, cut, strict=True)] for parts in crops]
-            read = self._changed(torch.cat(own), torch.cat(own), [len(rows) for rows in own], crops)
-            features = (self._shared(x, size) for x, size in zip(read, sizes, strict=True))
+        if self._spread is None:
+            features = self._changed(order, placed, sizes, crops)
+        else:
+            features = self._own_rows(self._spread, order, sizes, crops)
         for here, rows, x in zip(pieces(order.cpu(), sizes), pieces(placed, sizes), features, strict=True):
             y, index, group = (part.index_select(0, rows) for part in self._beside)
             on_host = group if self.device.type == "cpu" else self.dataset.group.index_select(0, here)
@@ -154,10 +151,16 @@ class Loader:
         features = self._features(order, placed, sizes)
         return map(crop_flip if self.augment == "crop-flip" else crop, features, *crops) if crops else features
 
-    def _shared(self, own: Tensor, batch: int) -> Tensor:
-        """Return the inputs of a batch, of which this process has read its rows."""
-        assert self._spread is not None
-        return own if self._spread.sizes(batch) is None else OwnRows(own, batch, self._spread)
+    def _own_rows(
+        self, spread: Spread, order: Tensor, sizes: list[int], crops: list[Sequence[Tensor]]
+    ) -> Iterator[Tensor]:
+        """Yield the features of the batches, of which this process reads its own rows."""
+        cut = [spread.rows(size) for size in sizes]
+        own = [rows[part] for rows, part in zip(torch.split(order, sizes), cut, strict=True)]
+        crops = [[of[part] for of, part in zip(parts, cut, strict=True)] for parts in crops]
+        read = self._changed(torch.cat(own), torch.cat(own), [len(rows) for rows in own], crops)
+        for x, size in zip(read, sizes, strict=True):
+            yield x if spread.sizes(size) is None else OwnRows(x, size, spread)
 
     def _sizes(self, n: int) -> list[int]:
         sizes = [self.batch_size] * (n // self.batch_size) + [n % self.batch_size] * (n % self.batch_size > 0)
